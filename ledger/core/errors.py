@@ -290,6 +290,17 @@ EXIT_CODE: Mapping[type[LedgerError], int] = {
 Row = TypeVar("Row")
 
 
+def error_class(code: str) -> type[LedgerError]:
+    """Return the class that owns `code`; `LedgerError` itself for a code that this version does not know."""
+    waiting: list[type[LedgerError]] = [LedgerError]
+    while waiting:
+        cls = waiting.pop()
+        if cls.code == code:
+            return cls
+        waiting.extend(cls.__subclasses__())
+    return LedgerError
+
+
 def lookup(table: Mapping[type[LedgerError], Row], error: LedgerError | type[LedgerError]) -> Row:
     """Return the row of `table` for `error`: its own class's, else its nearest ancestor's."""
     cls = error if isinstance(error, type) else type(error)
