@@ -1,0 +1,255 @@
+"""One SQLite file (apsw): one writer thread, a few reader threads, nothing else ever touches it.
+
+WAL with `synchronous=FULL`: when `write` returns, its effects are on disk. Writes run one after the other, each in
+`BEGIN IMMEDIATE`; reads see one snapshot each and never wait for a write. WAL checkpoints are made passively by a
+third connection, so that no commit pays for them. Foreign exceptions become domain errors here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import apsw
+
+from ledger.core.errors import BusyError, ConflictError, CorruptError, LedgerError, NotFoundError, NotReadyError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+T = TypeVar("T")
+
+BUSY_MILLISECONDS = 5_000
+WAL_PAGES = 2_000
+CACHE_KIB = 32_768
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What a file must be: its application id, its version, the statements that make it, and how people call it."""
+
+    application: int
+    version: int
+    statements: str
+    name: str
+    advice: str
+
+
+def domain_error(error: apsw.Error, name: str) -> LedgerError:
+    """Return the domain error for one of SQLite's about the file called `name`."""
+    if isinstance(error, (apsw.BusyError, apsw.LockedError)):
+        return BusyError(f"{name} is being written by another process")
+    if isinstance(error, (apsw.CorruptError, apsw.NotADBError, apsw.MismatchError)):
+        return CorruptError(f"{name} is damaged: {error}")
+    if isinstance(error, apsw.FullError):
+        return UnavailableError(f"the disk is full: {name} cannot be written", advice="Free some space, then start again.")
+    return UnavailableError(f"{name} cannot be used: {error}", advice="Check the disk and the permissions of the file.")
+
+
+class Database:
+    """A file of one `Schema`. `write` and `read` are for tasks of one event loop, `…_now` for threads and start-up."""
+
+    def __init__(self, path: Path, schema: Schema, *, create: bool = False, writable: bool = True, readers: int = 3) -> None:
+        """Open `path`; with `create`, make it. NotFoundError or ConflictError when that is not what is there."""
+        self.path = path
+        self.schema = schema
+        self.writable = writable
+        self._closed = False
+        self._local = threading.local()
+        self._guard = threading.Lock()
+        self._connections: list[apsw.Connection] = []
+        self._turn = asyncio.Lock()
+        _check_presence(path, schema, create=create)
+        if create:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"{path.stem}-write")
+        self._readers = ThreadPoolExecutor(readers, thread_name_prefix=f"{path.stem}-read")
+        self._cleaner = ThreadPoolExecutor(1, thread_name_prefix=f"{path.stem}-wal")
+        self._cleaning = False
+        self._write_connection: apsw.Connection | None = None
+        try:
+            with self._wrapped():
+                if writable:
+                    self._write_connection = self._writer.submit(self._open_writer, create).result()
+                else:
+                    self._check_version(self._reader())
+        except BaseException:
+            self.close()
+            raise
+
+    # -- opening -------------------------------------------------------------------------------------------------
+
+    def _connect(self, flags: int) -> apsw.Connection:
+        connection = apsw.Connection(str(self.path), flags=flags, statementcachesize=200)
+        connection.set_busy_timeout(BUSY_MILLISECONDS)
+        connection.pragma("cache_size", -CACHE_KIB)
+        connection.pragma("temp_store", 2)
+        with self._guard:
+            self._connections.append(connection)
+        return connection
+
+    def _open_writer(self, create: bool) -> apsw.Connection:
+        connection = self._connect(apsw.SQLITE_OPEN_READWRITE)
+        if not create:
+            self._check_version(connection)
+        connection.pragma("journal_mode", "wal")
+        connection.pragma("synchronous", "FULL")
+        connection.set_wal_hook(self._note_wal)
+        if create:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(self.schema.statements)
+            connection.pragma("application_id", self.schema.application)
+            connection.pragma("user_version", self.schema.version)
+            connection.execute("COMMIT")
+            _sync_directory(self.path.parent)
+        return connection
+
+    def _check_version(self, connection: apsw.Connection) -> None:
+        application, version = connection.pragma("application_id"), connection.pragma("user_version")
+        if application != self.schema.application:
+            raise CorruptError(f"{self.path} is not {self.schema.name}")
+        if version != self.schema.version:
+            raise NotReadyError(
+                f"{self.path} has format {version}; this program knows {self.schema.version}",
+                advice="Use the version of metaledger that wrote it, or sync afresh.",
+            )
+
+    def _reader(self) -> apsw.Connection:
+        found: apsw.Connection | None = getattr(self._local, "connection", None)
+        if found is None:
+            found = self._local.connection = self._connect(apsw.SQLITE_OPEN_READONLY)
+        return found
+
+    # -- the write side ------------------------------------------------------------------------------------------
+
+    @property
+    def connection(self) -> apsw.Connection:
+        """Return the write connection: for code that already runs in the writer thread, and for nothing else."""
+        if self._write_connection is None or self._closed:
+            raise self._not_open()
+        return self._write_connection
+
+    async def write(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Run `work` in the writer thread, inside one transaction. Durable when this returns; undone if it raises."""
+        return await self.run(lambda: self.transact(work))
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Run `work` in the writer thread, outside any transaction."""
+        async with self._turn:
+            return await asyncio.get_running_loop().run_in_executor(self._open(self._writer), work)
+
+    def write_now(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Do as `write` does, blocking the calling thread."""
+        return self._open(self._writer).submit(self.transact, work).result()
+
+    def transact(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Run `work` in one transaction of the write connection. Only in the writer thread."""
+        connection = self.connection
+        with self._wrapped():
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                result = work(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                roll_back(connection)
+                raise
+            return result
+
+    @contextmanager
+    def _wrapped(self) -> Iterator[None]:
+        try:
+            yield
+        except apsw.Error as error:
+            raise domain_error(error, str(self.path)) from error
+
+    # -- the read side -------------------------------------------------------------------------------------------
+
+    async def read(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Run `work` in a reader thread on one snapshot."""
+        return await asyncio.get_running_loop().run_in_executor(self._open(self._readers), self.read_now, work)
+
+    def read_now(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Run `work` on one snapshot in the calling thread: for point look-ups of a few microseconds."""
+        if self._closed:
+            raise self._not_open()
+        with self._wrapped():
+            connection = self._reader()
+            if connection.in_transaction:
+                return work(connection)
+            connection.execute("BEGIN")
+            try:
+                return work(connection)
+            finally:
+                roll_back(connection)
+
+    # -- WAL checkpoints and the end -----------------------------------------------------------------------------
+
+    def _note_wal(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
+        if pages > WAL_PAGES and not self._cleaning and not self._closed:
+            self._cleaning = True
+            with suppress(RuntimeError):
+                self._cleaner.submit(self._clean)
+        return apsw.SQLITE_OK
+
+    def _clean(self) -> None:
+        """Copy the WAL back. A failure here loses nothing: the WAL stays as it is and the next commit asks again."""
+        try:
+            with suppress(apsw.Error):
+                cleaner: apsw.Connection | None = getattr(self._local, "cleaner", None)
+                if cleaner is None:
+                    cleaner = self._local.cleaner = self._connect(apsw.SQLITE_OPEN_READWRITE)
+                    cleaner.pragma("synchronous", "FULL")
+                cleaner.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        finally:
+            self._cleaning = False
+
+    def close(self) -> None:
+        """Finish what runs, then close the file. Idempotent; calls after it raise NotReadyError."""
+        self._closed = True
+        for pool in (self._writer, self._readers, self._cleaner):
+            pool.shutdown(wait=True)
+        with self._guard:
+            connections, self._connections = self._connections, []
+        for connection in reversed(connections):
+            with suppress(apsw.Error):
+                connection.close()
+
+    def _open(self, pool: ThreadPoolExecutor) -> ThreadPoolExecutor:
+        if self._closed or (pool is self._writer and not self.writable):
+            raise self._not_open()
+        return pool
+
+    def _not_open(self) -> NotReadyError:
+        state = "closed" if self._closed else "open for reading only"
+        return NotReadyError(f"{self.schema.name} {self.path} is {state}", advice="Open it again.")
+
+
+def roll_back(connection: apsw.Connection) -> None:
+    """Undo the open transaction, if SQLite has not done so itself."""
+    if connection.in_transaction:
+        with suppress(apsw.Error):
+            connection.execute("ROLLBACK")
+
+
+def _check_presence(path: Path, schema: Schema, *, create: bool) -> None:
+    if create and path.exists():
+        raise ConflictError(f"{path} exists already", advice="Choose another place; nothing is ever overwritten.")
+    if not create and not path.exists():
+        raise NotFoundError(f"there is no {schema.name} at {path}", advice=schema.advice)
+    if not path.parent.is_dir():
+        raise NotFoundError(f"there is no directory {path.parent}", advice="Make it first.")
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make a new file's name durable, not only its bytes."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,176 @@
+"""The journal: durable intents, `journal.db` of a home (DESIGN 2, 7).
+
+An operation is one signed envelope on its way to one target: queued → sent → included → final | reverted | dead.
+It is written down before anything is sent, so a crash forgets nothing. *Unknown is not failed*: what was sent stays `sent` until it
+is found by its digest, or known not to be there. A dead letter stays visible and can be retried; it holds nobody up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from ledger.core.errors import ConflictError, NotFoundError
+from ledger.engine.database import Database, Schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    import apsw
+
+    from ledger.core.ports import Clock
+
+SCHEMA = Schema(
+    application=0x4D4C4A31,
+    version=1,
+    name="journal",
+    advice="Use a home that `ledger-cli create network` or `ledger-cli join` made.",
+    statements="""
+CREATE TABLE operation(
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  target TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  payload BLOB NOT NULL,
+  state TEXT NOT NULL,
+  reason TEXT,
+  place TEXT,
+  attempts INTEGER NOT NULL,
+  created REAL NOT NULL,
+  changed REAL NOT NULL,
+  UNIQUE(target, digest)
+);
+CREATE INDEX operation_state ON operation(state);
+""",
+)
+
+
+class State(StrEnum):
+    """Where an operation stands."""
+
+    QUEUED = "queued"
+    SENT = "sent"
+    INCLUDED = "included"
+    FINAL = "final"
+    REVERTED = "reverted"
+    DEAD = "dead"
+
+
+# From each state the states that may follow. `sent` to `queued`: it is known not to have arrived.
+FOLLOWS: Mapping[State, frozenset[State]] = {
+    State.QUEUED: frozenset({State.SENT, State.INCLUDED, State.FINAL, State.DEAD}),
+    State.SENT: frozenset({State.QUEUED, State.SENT, State.INCLUDED, State.FINAL, State.DEAD}),
+    State.INCLUDED: frozenset({State.FINAL, State.REVERTED}),
+    State.REVERTED: frozenset({State.QUEUED, State.INCLUDED, State.DEAD}),
+    State.DEAD: frozenset({State.QUEUED, State.INCLUDED, State.FINAL}),
+    State.FINAL: frozenset(),
+}
+OPEN = (State.QUEUED, State.SENT, State.INCLUDED, State.REVERTED)
+_SELECT = "SELECT number, target, digest, payload, state, reason, place, attempts, created, changed FROM operation "
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One intent. `place` is whatever the target calls the place of what was sent, a transaction hash for instance."""
+
+    number: int
+    target: str
+    digest: str
+    payload: bytes
+    state: State
+    reason: str | None
+    place: str | None
+    attempts: int
+    created: float
+    changed: float
+
+
+class Journal:
+    """The operations of one home. Durable when a call returns; safe for tasks of one event loop."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    @classmethod
+    def open(cls, path: Path, clock: Clock, *, create: bool = False) -> Journal:
+        """Open the journal at `path`; with `create`, make it. Raises as `Database` does."""
+        return cls(Database(path, SCHEMA, create=create, readers=1), clock)
+
+    async def add(self, target: str, digest: str, payload: bytes) -> Operation:
+        """Write an intent down. Adding the same digest for the same target again gives the operation there is."""
+
+        def work(connection: apsw.Connection) -> Operation:
+            now = self._clock.now()
+            connection.execute(
+                "INSERT INTO operation(target, digest, payload, state, attempts, created, changed) VALUES(?,?,?,?,0,?,?)"
+                " ON CONFLICT(target, digest) DO NOTHING",
+                (target, digest, payload, State.QUEUED.value, now, now),
+            )
+            row = connection.execute(_SELECT + "WHERE target=? AND digest=?", (target, digest)).fetchone()
+            return _operation(row)
+
+        return await self._database.write(work)
+
+    async def move(self, number: int, state: State, *, reason: str | None = None, place: str | None = None) -> Operation:
+        """Take an operation to `state`. ConflictError if that cannot follow, NotFoundError if there is none of that number."""
+
+        def work(connection: apsw.Connection) -> Operation:
+            present = _get(connection, number)
+            if state not in FOLLOWS[present.state]:
+                raise ConflictError(f"operation {number} is {present.state}: it cannot become {state}", number=number)
+            connection.execute(
+                "UPDATE operation SET state=?, reason=?, place=coalesce(?, place), attempts=attempts+?, changed=? WHERE number=?",
+                (state.value, reason, place, int(state is State.SENT), self._clock.now(), number),
+            )
+            return _get(connection, number)
+
+        return await self._database.write(work)
+
+    async def drop(self, number: int) -> None:
+        """Forget an operation that is not on its way: queued or dead. ConflictError for others."""
+
+        def work(connection: apsw.Connection) -> None:
+            present = _get(connection, number)
+            if present.state not in {State.QUEUED, State.DEAD}:
+                raise ConflictError(f"operation {number} is {present.state}: only queued and dead ones can be dropped", number=number)
+            connection.execute("DELETE FROM operation WHERE number=?", (number,))
+
+        await self._database.write(work)
+
+    async def get(self, number: int) -> Operation:
+        """Return the operation of that number. NotFoundError if there is none."""
+        return await self._database.read(lambda connection: _get(connection, number))
+
+    async def find(self, digest: str) -> list[Operation]:
+        """Return the operations that carry the statement of that digest."""
+        return await self._select("WHERE digest=?", (digest,))
+
+    async def select(self, states: Iterable[State] = tuple(State), *, target: str | None = None) -> list[Operation]:
+        """Return operations in those states, oldest first; with `target`, those of that target only."""
+        wanted = [state.value for state in states]
+        marks = ",".join("?" * len(wanted))
+        if target is None:
+            return await self._select(f"WHERE state IN ({marks})", tuple(wanted))
+        return await self._select(f"WHERE state IN ({marks}) AND target=?", (*wanted, target))
+
+    async def _select(self, where: str, bindings: tuple[str, ...]) -> list[Operation]:
+        sql = _SELECT + where + " ORDER BY number"
+        return await self._database.read(lambda connection: [_operation(row) for row in connection.execute(sql, bindings)])
+
+    def close(self) -> None:
+        """Close the file. Idempotent."""
+        self._database.close()
+
+
+def _get(connection: apsw.Connection, number: int) -> Operation:
+    row = connection.execute(_SELECT + "WHERE number=?", (number,)).fetchone()
+    if row is None:
+        raise NotFoundError(f"there is no operation {number}")
+    return _operation(row)
+
+
+def _operation(row: Any) -> Operation:
+    number, target, digest, payload, state, *rest = row
+    return Operation(number, target, digest, payload, State(state), *rest)
