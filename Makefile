@@ -1,0 +1,95 @@
+# Every chore is one word; CONTRIBUTING.md says what each needs. Environments are stamped, so a second call is instant.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+# pytest workers: two keep a small machine busy, as tests also wait for servers and disks.
+WORKERS ?= 2
+# What the tiers need beyond language packages, on Debian and Ubuntu: the command and its package.
+SYSTEM_PACKAGES := openssl faketime
+# The baseline of `make bench`, used when it is there.
+BENCH_PACKAGES := etcd-server
+
+export UV_PYTHON_DOWNLOADS := never
+export UV_NO_PROGRESS := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11
+INSTALLS := pyproject.toml requirements-uv.lock
+
+.PHONY: help setup demo test lint fix bench torture coverage lock system-packages
+
+help:
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
+
+# $(1): environment, $(2): lock file. The stamp is made last: an interrupted installation starts again.
+define install
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "metaledger needs Python 3.11 or newer; name one with make PYTHON=…")'
+	rm -f $(1)/.ready
+	$(PYTHON) -m venv $(1)
+	$(1)/bin/python -m pip install --quiet --require-hashes --no-deps -r requirements-uv.lock
+	$(1)/bin/uv pip sync --quiet --python $(1)/bin/python --require-hashes $(2)
+	$(1)/bin/uv pip install --quiet --python $(1)/bin/python --no-deps --no-build-isolation --editable .
+	touch $(1)/.ready
+endef
+
+.venv/.ready: requirements.lock $(INSTALLS)
+	$(call install,.venv,requirements.lock)
+
+.venv-demo/.ready: requirements-demo.lock $(INSTALLS)
+	$(call install,.venv-demo,requirements-demo.lock)
+
+setup: .venv/.ready ## .venv with everything a developer needs; .venv/bin/ledger-cli is the command
+
+demo: .venv-demo/.ready ## install the core alone, then run the main job on real input (FULL=1: all of it)
+	.venv-demo/bin/python tests/demo/run.py $(if $(FULL),--full)
+
+test: setup ## system packages when root, lint, then every tier
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then $(MAKE) --no-print-directory system-packages; else $(MAKE) --no-print-directory missing-packages; fi
+	@$(MAKE) --no-print-directory lint
+	$(PYTEST) -n $(WORKERS) --dist worksteal -q
+
+lint: setup ## ruff, mypy, import-linter, the numbers of the house
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m tests.support.house
+
+fix: setup ## what ruff can mend by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup ## the benchmarks, with their baselines in the same run
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then $(MAKE) --no-print-directory system-packages SYSTEM_PACKAGES='$(BENCH_PACKAGES)'; fi
+	$(PYTEST) tests/bench --tier bench -s -q --timeout 1800
+
+torture: setup ## the property tests with a hundred times the examples
+	$(PYTEST) tests/property -n $(WORKERS) -q --hypothesis-profile torture --timeout 7200
+
+coverage: setup ## branch coverage of the tiers that run in one process
+	rm -f .coverage .coverage.*
+	$(PYTEST) tests/unit tests/property tests/contract tests/conformance -n $(WORKERS) -q --cov --cov-report=term-missing:skip-covered
+
+lock: setup ## resolve the lock files anew: hashes, no index address, nothing younger than a week
+	$(eval COOLDOWN := --exclude-newer $(shell date -u -d '7 days ago' +%F))
+	$(COMPILE) $(COOLDOWN) --upgrade --group dev pyproject.toml -o requirements.lock
+	$(COMPILE) $(COOLDOWN) --upgrade --group demo -c requirements.lock pyproject.toml -o requirements-demo.lock
+	$(COMPILE) $(COOLDOWN) --upgrade --all-extras --group build -c requirements.lock pyproject.toml -o requirements-extras.lock
+	grep -E '^uv==' requirements.lock | sed 's/ .*//' | $(COMPILE) $(COOLDOWN) - -o requirements-uv.lock
+
+system-packages: ## apt (root): what the tiers need beyond language packages
+	@missing=$$(dpkg-query -W -f='$${Package} $${db:Status-Status}\n' $(SYSTEM_PACKAGES) 2>/dev/null | awk '$$2 == "installed" {print $$1}' | grep -vxFf - <(printf '%s\n' $(SYSTEM_PACKAGES)) || true); \
+	if [ -n "$$missing" ]; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null \
+	    || { echo "could not install:" $$missing "- the closing summary names the tiers that need them" >&2; }; \
+	fi
+
+.PHONY: missing-packages
+missing-packages:
+	@for name in $(SYSTEM_PACKAGES); do command -v $$name >/dev/null || echo "not installed: $$name (as root on Debian or Ubuntu: make system-packages)" >&2; done
