@@ -245,11 +245,11 @@ def verify_consistency(old: int, new: int, roots: tuple[bytes, bytes], proof: Se
     Raise ProofError if that is not shown, and for `old` 0: an empty tree is a prefix of everything, so there is nothing to prove.
     """
     _check_sizes(old, new)
-    _check_hashes((*roots, *proof))
     if old == new:
         if proof or roots[0] != roots[1]:
             raise ProofError(f"two roots or a needless proof for size {old}", size=old)
         return
+    _check_hashes((*roots, *proof))
     level = _trailing_zeros(old)
     index, last = (old - 1) >> level, (new - 1) >> level
     if index and not proof:
