@@ -1,0 +1,203 @@
+"""TLS 1.3 on both sides, always verified: there is no parameter that turns verification off.
+
+`pin_ca` is how a newcomer comes to trust a private CA of which it knows the fingerprint only: look
+at the chain that is presented (saying nothing, believing nothing), pick out the CA by fingerprint,
+check the chain under it, then prove host and time by a second, ordinary handshake.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.serialization import Encoding
+from OpenSSL import SSL
+
+from auth.keystore import read_private_file
+from auth.pki import fingerprint, load_chain, verify_chain
+from ledger.core.errors import LedgerError, NotFoundError, UnreachableError, UsageError, VerificationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cryptography import x509
+
+PATIENCE = 10.0  # seconds for one handshake
+MAX_HANDSHAKE = 262_144  # bytes that a server may send before it is through
+_READ = 16_384
+
+
+def client_context(ca: bytes | None = None) -> ssl.SSLContext:
+    """Return a context that trusts the CAs of the PEM `ca` alone, or the system's if there is none.
+
+    TLS 1.3, certificate and host name verified. Raises FormatError for a PEM without certificates.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies certificate and host from the start
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    if ca is None:
+        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+    else:
+        pem = b"".join(link.public_bytes(Encoding.PEM) for link in load_chain(ca))
+        context.load_verify_locations(cadata=pem.decode("ascii"))
+    return context
+
+
+class ServerIdentity:
+    """The certificate and key files of a server and the context that serves them.
+
+    `reload_if_changed` lets new connections get a renewed certificate without a restart; those
+    that stand keep theirs.
+    """
+
+    def __init__(self, certificate: Path, key: Path) -> None:
+        self._certificate = certificate
+        self._key = key
+        self._stamp = self._look()
+        self.context = _server_context()
+        self._load(self.context)
+
+    def reload_if_changed(self) -> bool:
+        """Load the files again if they changed; True if so.
+
+        Raises UsageError or NotFoundError if they cannot be used: the old certificate stays.
+        """
+        stamp = self._look()
+        if stamp == self._stamp:
+            return False
+        self._load(_server_context())  # a bad pair must not reach the context that serves
+        self._load(self.context)
+        self._stamp = stamp
+        return True
+
+    def _look(self) -> tuple[tuple[int, int, int], ...]:
+        try:
+            seen = [path.stat() for path in (self._certificate, self._key)]
+        except OSError as e:
+            raise NotFoundError(f"{e.filename} cannot be read: {e.strerror}.") from e
+        return tuple((s.st_ino, s.st_mtime_ns, s.st_size) for s in seen)
+
+    def _load(self, context: ssl.SSLContext) -> None:
+        read_private_file(self._key)  # checks its mode
+        try:
+            context.load_cert_chain(self._certificate, self._key, password=_no_passphrase)
+        except (OSError, ValueError) as e:
+            raise UsageError(f"{self._certificate} and {self._key} are no certificate and its key.") from e
+
+
+def _no_passphrase() -> bytes:
+    """Fail instead of letting OpenSSL ask on the terminal."""
+    raise ValueError("The key of a server is not encrypted.")
+
+
+def _server_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return context
+
+
+async def fetch_chain(host: str, port: int, *, patience: float = PATIENCE) -> list[x509.Certificate]:
+    """Return the certificates that a server presents, leaf first. They prove nothing yet.
+
+    Raises UnreachableError without an answer, VerificationError if it does not speak TLS 1.3.
+    """
+    try:
+        async with asyncio.timeout(patience):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                return await _look_at(reader, writer, host)
+            finally:
+                writer.close()
+                with suppress(OSError):
+                    await writer.wait_closed()
+    except (OSError, TimeoutError) as e:
+        raise UnreachableError(f"{host}:{port} does not answer.") from e
+
+
+async def _look_at(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str) -> list[x509.Certificate]:
+    connection = _onlooker(host)
+    received = 0
+    while not _step(connection, host):
+        await _flush(connection, writer)
+        chunk = await reader.read(_READ)
+        received += len(chunk)
+        if not chunk or received > MAX_HANDSHAKE:
+            raise UnreachableError(f"{host} ends the TLS handshake.")
+        connection.bio_write(chunk)
+    with suppress(SSL.Error):
+        connection.shutdown()
+    await _flush(connection, writer)
+    return list(connection.get_peer_cert_chain(as_cryptography=True) or [])
+
+
+def _onlooker(host: str) -> SSL.Connection:
+    """Return a handshake that only looks: nothing is sent over it and nothing it shows is believed."""
+    context = SSL.Context(SSL.TLS_METHOD)
+    context.set_min_proto_version(SSL.TLS1_3_VERSION)
+    connection = SSL.Connection(context, None)
+    if not host.replace(".", "").isdigit() and ":" not in host:
+        connection.set_tlsext_host_name(host.encode("idna"))
+    connection.set_connect_state()
+    return connection
+
+
+def _step(connection: SSL.Connection, host: str) -> bool:
+    """Go on with the handshake; True when it is done."""
+    try:
+        connection.do_handshake()
+    except SSL.WantReadError:
+        return False
+    except SSL.Error as e:
+        raise VerificationError(f"{host} does not speak TLS 1.3.", advice="Check that the URL names a ledger's HTTPS port.") from e
+    return True
+
+
+async def _flush(connection: SSL.Connection, writer: asyncio.StreamWriter) -> None:
+    with suppress(SSL.WantReadError):
+        while True:
+            writer.write(connection.bio_read(_READ))
+    await writer.drain()
+
+
+async def pin_ca(host: str, port: int, expected: str, now: float, *, patience: float = PATIENCE) -> bytes:
+    """Return the PEM of the CA whose SHA-256 is `expected`, once the server has proven to be under it.
+
+    Raises VerificationError (no such CA in its chain, bad or expired chain, another host),
+    UnreachableError.
+    """
+    chain = await fetch_chain(host, port, patience=patience)
+    found = [link for link in chain if fingerprint(link) == expected]
+    if not found:
+        last = fingerprint(chain[-1]) if chain else "nothing"
+        raise VerificationError(
+            f"{host}:{port} is not under the CA of the join token.",
+            advice="Somebody may be in between. Compare the fingerprint with whoever made the token.",
+            expected=expected,
+            presented=last,
+        )
+    verify_chain(chain, found[:1], now)
+    ca = found[0].public_bytes(Encoding.PEM)
+    await check_server(host, port, client_context(ca), patience=patience)
+    return ca
+
+
+async def check_server(host: str, port: int, context: ssl.SSLContext, *, patience: float = PATIENCE) -> None:
+    """Raise unless a full handshake with `context` succeeds: VerificationError or UnreachableError."""
+    try:
+        async with asyncio.timeout(patience):
+            _, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=host)
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+    except (OSError, TimeoutError) as e:
+        raise connection_error(f"{host}:{port}", e) from e
+
+
+def connection_error(place: str, error: BaseException) -> LedgerError:
+    """Return the domain error for what a connection attempt raised."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return VerificationError(f"{place} cannot be trusted: {error.verify_message}.", advice="Check the URL and the CA of this home.")
+    if isinstance(error, ssl.SSLError):
+        return VerificationError(f"{place} does not speak TLS 1.3.", advice="Check that the URL names a ledger's HTTPS port.")
+    return UnreachableError(f"{place} does not answer.")
