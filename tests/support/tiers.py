@@ -1,0 +1,176 @@
+"""Test tiers: a folder of `tests` each, and marks for what some tests of a folder need besides.
+
+A tier that cannot run here is deselected, never skipped: the closing summary names it and says why.
+Where CI is set and the whole suite was asked for, a tier that CI requires and that did not run fails
+the run. The hooks below are imported by `tests/conftest.py`; they work alike with and without xdist,
+whose workers collect and whose controller reports.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _here() -> str | None:
+    return None
+
+
+def _needs_command(command: str, source: str) -> Callable[[], str | None]:
+    def probe() -> str | None:
+        return None if shutil.which(command) else f"no command {command} ({source})"
+
+    return probe
+
+
+def _needs_go() -> str | None:
+    return None if shutil.which("go", path=f"{os.environ.get('PATH', '')}:/usr/local/go/bin") else "no command go (the Go distribution)"
+
+
+def _needs_directory(place: str) -> Callable[[], str | None]:
+    def probe() -> str | None:
+        return None if (ROOT / place).is_dir() else f"no directory {place} beside the checkout"
+
+    return probe
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """What a tier holds, what is missing for it here (None: nothing), and when it runs."""
+
+    holds: str
+    missing: Callable[[], str | None] = _here
+    command: str = ""  # the only way it runs; empty: it runs whenever it is collected
+    in_ci: bool = True
+
+
+FOLDERS: Mapping[str, Tier] = {
+    "unit": Tier("one module at a time, no sockets"),
+    "property": Tier("Hypothesis: any input, any schedule; no sockets"),
+    "contract": Tier("one suite inherited by every backend"),
+    "functional": Tier("real servers, real TLS, real processes"),
+    "conformance": Tier("vectors, and verifiers that nobody here wrote"),
+    "bench": Tier("figures with their baselines", command="make bench", in_ci=False),
+}
+MARKS: Mapping[str, Tier] = {
+    "shared_vectors": Tier("another project's vectors, read where they lie", _needs_directory("../shared/vectors/merkle")),
+    "go": Tier("Go programs that check our log", _needs_go),
+    "openssl": Tier("the openssl command against our formats", _needs_command("openssl", "make system-packages")),
+    "faketime": Tier("processes that live at another time", _needs_command("faketime", "make system-packages")),
+    "wheel": Tier("the built wheel in a clean environment", _needs_command("git", "make system-packages")),
+}
+TIERS: Mapping[str, Tier] = {**FOLDERS, **MARKS}
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was selected and what was left out, by tier; travels from a worker to the controller as plain values."""
+
+    selected: Counter[str] = field(default_factory=Counter)
+    missing: dict[str, tuple[int, str]] = field(default_factory=dict)
+    known: bool = False
+
+    def leave_out(self, tier: str, reason: str) -> None:
+        """Count one test of `tier` that does not run for `reason`."""
+        self.missing[tier] = (self.missing.get(tier, (0, ""))[0] + 1, reason)
+        self.known = True
+
+
+TALLY = pytest.StashKey[Tally]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--tier", action="append", default=[], choices=[n for n, t in FOLDERS.items() if t.command], help="run this tier too")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[TALLY] = Tally()
+    for name, tier in MARKS.items():
+        config.addinivalue_line("markers", f"{name}: {tier.holds}")
+
+
+def tiers_of(item: pytest.Item) -> list[str]:
+    """Return the tiers a test belongs to: its folder's, then its marks'."""
+    parts = item.path.relative_to(item.config.rootpath).parts
+    folder = parts[1] if len(parts) > 2 and parts[0] == "tests" else ""
+    return [name for name in (folder, *(mark.name for mark in item.iter_markers())) if name in TIERS]
+
+
+def _reason(name: str, config: pytest.Config) -> str | None:
+    tier = TIERS[name]
+    if tier.command and name not in config.getoption("--tier"):
+        return f"runs by {tier.command}"
+    return tier.missing()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    tally = config.stash[TALLY]
+    tally.known = True
+    reasons = {name: _reason(name, config) for name in TIERS}
+    kept, left = [], []
+    for item in items:
+        names = tiers_of(item)
+        lacking = next((name for name in names if reasons[name] is not None), None)
+        if lacking is None:
+            kept.append(item)
+            tally.selected.update(set(names))
+        else:
+            left.append(item)
+            tally.leave_out(lacking, reasons[lacking] or "")
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = kept
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object | None) -> None:
+    output = getattr(node, "workeroutput", {}).get("tiers")
+    if error is None and output is not None:
+        node.config.stash[TALLY] = Tally(Counter(output["selected"]), {k: (v[0], v[1]) for k, v in output["missing"].items()}, known=True)
+
+
+def unmet(config: pytest.Config, tally: Tally) -> list[str]:
+    """Return the tiers that CI requires of this run and that did not run: none unless the whole suite was asked for."""
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not (config.option.keyword or config.option.markexpr)
+    if not whole or not os.environ.get("CI") or not tally.known or config.option.collectonly:
+        return []
+    return [name for name, tier in TIERS.items() if tier.in_ci and not tally.selected[name] and (name in tally.missing or name in FOLDERS)]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    config = session.config
+    tally = config.stash[TALLY]
+    output = getattr(config, "workeroutput", None)
+    if output is not None:
+        output["tiers"] = {"selected": dict(tally.selected), "missing": {k: list(v) for k, v in tally.missing.items()}}
+    elif unmet(config, tally) and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    tally = config.stash[TALLY]
+    if not tally.known:
+        return
+    line = terminalreporter.write_line
+    terminalreporter.section("tiers")
+    line("ran: " + (", ".join(f"{name} {tally.selected[name]}" for name in TIERS if tally.selected[name]) or "none"))
+    for name in TIERS:
+        if name in tally.missing:
+            count, reason = tally.missing[name]
+            line(f"did not run: {name} ({count} tests): {reason}")
+    line("not asked for: " + (", ".join(name for name in TIERS if not tally.selected[name] and name not in tally.missing) or "none"))
+    for name in unmet(config, tally):
+        line(f"CI requires the tier {name}", red=True)

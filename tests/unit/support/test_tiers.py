@@ -1,0 +1,75 @@
+"""The tiers of a suite of its own, in child processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.tiers import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MISSING = """
+import pytest
+from tests.support import tiers
+from tests.support.tiers import *
+from tests.support.tiers import Tier
+tiers.TIERS = {**tiers.TIERS, "go": Tier("x", lambda: "no go here")}
+"""
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Path:
+    for folder in ("unit", "property", "contract", "functional", "conformance", "bench"):
+        (tmp_path / "tests" / folder).mkdir(parents=True)
+        (tmp_path / "tests" / folder / f"test_{folder}.py").write_text("def test_one(): pass\n")
+    (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\ntestpaths = ["tests"]\naddopts = ["--import-mode=importlib"]\n')
+    (tmp_path / "conftest.py").write_text("from tests.support.tiers import *\n")
+    return tmp_path
+
+
+def run(suite: Path, *arguments: str, ci: bool = False) -> tuple[int, str]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "COV", "CI"))} | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *arguments]
+    done = subprocess.run(command, cwd=suite, env=environment | ({"CI": "true"} if ci else {}), capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]])
+def test_a_whole_run_counts_its_tiers_and_names_the_rest(suite: Path, workers: list[str]) -> None:
+    code, out = run(suite, *workers, ci=True)
+    assert code == 0, out
+    assert "ran: unit 1, property 1, contract 1, functional 1, conformance 1\n" in out
+    assert "did not run: bench (1 tests): runs by make bench" in out
+    assert "not asked for: shared_vectors, go, " in out
+    assert "CI requires" not in out
+
+
+def test_an_opt_in_tier_runs_when_named(suite: Path) -> None:
+    code, out = run(suite, "tests/bench", "--tier", "bench")
+    assert (code, "ran: bench 1\n" in out) == (0, True), out
+
+
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]])
+def test_a_missing_tier_fails_in_ci_only(suite: Path, workers: list[str]) -> None:
+    (suite / "conftest.py").write_text(MISSING)
+    (suite / "tests" / "unit" / "test_go.py").write_text("import pytest\n@pytest.mark.go\ndef test_go(): raise RuntimeError\n")
+    code, out = run(suite, *workers)
+    assert code == 0, out
+    assert "did not run: go (1 tests): no go here" in out
+    code, out = run(suite, *workers, ci=True)
+    assert code == 1, out
+    assert "CI requires the tier go" in out
+    assert run(suite, *workers, "tests/unit", ci=True)[0] == 0
+
+
+def test_an_empty_folder_fails_in_ci(suite: Path) -> None:
+    (suite / "tests" / "contract" / "test_contract.py").unlink()
+    code, out = run(suite, ci=True)
+    assert (code, "CI requires the tier contract" in out) == (1, True), out
+    assert run(suite)[0] == 0
