@@ -113,7 +113,7 @@ def is_refused(vector: dict[str, Any]) -> bool:
     return False
 
 
-@pytest.mark.tier_shared
+@pytest.mark.shared_vectors
 def test_shared_vectors_are_judged_as_they_say() -> None:
     vectors = {str(path.relative_to(SHARED)): json.loads(path.read_text()) for path in SHARED.rglob("*.json")}
     assert len(vectors) == SHARED_COUNT
