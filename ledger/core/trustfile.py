@@ -16,7 +16,9 @@ from ledger.core.errors import FormatError, SignatureError
 from ledger.core.note import CLOCK_KIND, LOG_KIND, Line, Note, VerifierKey, good_lines, parse_vkey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from ledger.core.root import Root
 
 MAX_FILE = 64 * 1024
 NO_QUORUM = "none"
@@ -179,6 +181,31 @@ def policy_of_keys(
         raise FormatError(f"a quorum of {quorum} needs as many witnesses; there are {len(members)}")
     groups = (Group(_GROUP, quorum, tuple(members)),) if quorum else ()
     return TrustPolicy(tuple(_distinct(logs).values()), named | members, groups, _GROUP if quorum else NO_QUORUM)
+
+
+def policy_of_root(root: Root) -> TrustPolicy:
+    """Return the policy that says of notes of today what `root` says, as far as a trust file can.
+
+    Only log keys without `until` are listed: a trust file knows no sizes, and a closed key may be a stolen one. Vkeys
+    that are none of their place (FORMATS 9) are left out. FormatError if the quorum cannot be met any more.
+    """
+    open_logs = [key.vkey for key in root.log_keys if key.until is None]
+    return policy_of_keys(
+        _usable(open_logs, LOG_KIND, root.origin),
+        clocks=_usable(root.clock_keys, CLOCK_KIND, f"{root.origin}/clock"),
+        witnesses=_usable(root.witnesses, CLOCK_KIND),
+        quorum=root.quorum,
+    )
+
+
+def _usable(vkeys: Iterable[str], kind: int, name: str | None = None) -> Iterator[VerifierKey]:
+    for vkey in vkeys:
+        try:
+            key = parse_vkey(vkey)
+        except FormatError:
+            continue
+        if key.kind == kind and name in {None, key.name}:
+            yield key
 
 
 def _distinct(keys: Iterable[VerifierKey]) -> dict[bytes, VerifierKey]:
