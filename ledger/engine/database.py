@@ -11,16 +11,25 @@ import asyncio
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import apsw
 
-from ledger.core.errors import BusyError, ConflictError, CorruptError, LedgerError, NotFoundError, NotReadyError, UnavailableError
+from ledger.core.errors import (
+    BusyError,
+    ConflictError,
+    CorruptError,
+    LedgerError,
+    NotFoundError,
+    NotReadyError,
+    OutcomeUnknown,
+    UnavailableError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
 T = TypeVar("T")
@@ -61,6 +70,7 @@ class Database:
         self.schema = schema
         self.writable = writable
         self._closed = False
+        self._failed = False
         self._local = threading.local()
         self._guard = threading.Lock()
         self._connections: list[apsw.Connection] = []
@@ -74,7 +84,7 @@ class Database:
         self._cleaning = False
         self._write_connection: apsw.Connection | None = None
         try:
-            with self._wrapped():
+            with self.wrapped():
                 if writable:
                     self._write_connection = self._writer.submit(self._open_writer, create).result()
                 else:
@@ -131,12 +141,15 @@ class Database:
     @property
     def connection(self) -> apsw.Connection:
         """Return the write connection: for code that already runs in the writer thread, and for nothing else."""
-        if self._write_connection is None or self._closed:
+        if self._write_connection is None or self._closed or self._failed:
             raise self._not_open()
         return self._write_connection
 
     async def write(self, work: Callable[[apsw.Connection], T]) -> T:
-        """Run `work` in the writer thread, inside one transaction. Durable when this returns; undone if it raises."""
+        """Run `work` in the writer thread, inside one transaction. Durable when this returns; undone if it raises.
+
+        Raises OutcomeUnknown when the COMMIT itself failed; nothing more is written until the file is opened again.
+        """
         return await self.run(lambda: self.transact(work))
 
     async def run(self, work: Callable[[], T]) -> T:
@@ -144,25 +157,53 @@ class Database:
         async with self._turn:
             return await asyncio.get_running_loop().run_in_executor(self._open(self._writer), work)
 
-    def write_now(self, work: Callable[[apsw.Connection], T]) -> T:
-        """Do as `write` does, blocking the calling thread."""
-        return self._open(self._writer).submit(self.transact, work).result()
+    def run_now(self, work: Callable[[], T]) -> T:
+        """Do as `run` does, blocking the calling thread: only where no task may hold the turn."""
+        return self._open(self._writer).submit(work).result()
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[Runner]:
+        """Keep other tasks from writing; yields what runs work in the writer thread meanwhile."""
+        async with self._turn:
+            yield Runner(self._open(self._writer))
 
     def transact(self, work: Callable[[apsw.Connection], T]) -> T:
         """Run `work` in one transaction of the write connection. Only in the writer thread."""
-        connection = self.connection
-        with self._wrapped():
-            connection.execute("BEGIN IMMEDIATE")
-            try:
+        connection = self.begin()
+        try:
+            with self.wrapped():
                 result = work(connection)
-                connection.execute("COMMIT")
-            except BaseException:
-                roll_back(connection)
-                raise
-            return result
+        except BaseException:
+            roll_back(connection)
+            raise
+        self.commit()
+        return result
+
+    def begin(self) -> apsw.Connection:
+        """Start a transaction that no other writer can be in. Only in the writer thread."""
+        connection = self.connection
+        with self.wrapped():
+            connection.execute("BEGIN IMMEDIATE")
+        return connection
+
+    def commit(self) -> None:
+        """Make the open transaction durable. OutcomeUnknown when SQLite cannot say that it is; then nothing more is written."""
+        try:
+            self.connection.execute("COMMIT")
+        except apsw.Error as error:
+            self._failed = True
+            if self._write_connection is not None:
+                roll_back(self._write_connection)
+            raise OutcomeUnknown(f"writing {self.path} failed at its last step: {error}", operation="commit") from error
+
+    def abandon(self) -> None:
+        """Undo the open transaction, if there is one. Only in the writer thread."""
+        if self._write_connection is not None and not self._closed:
+            roll_back(self._write_connection)
 
     @contextmanager
-    def _wrapped(self) -> Iterator[None]:
+    def wrapped(self) -> Iterator[None]:
+        """Turn SQLite's errors into domain errors."""
         try:
             yield
         except apsw.Error as error:
@@ -178,7 +219,7 @@ class Database:
         """Run `work` on one snapshot in the calling thread: for point look-ups of a few microseconds."""
         if self._closed:
             raise self._not_open()
-        with self._wrapped():
+        with self.wrapped():
             connection = self._reader()
             if connection.in_transaction:
                 return work(connection)
@@ -226,8 +267,19 @@ class Database:
         return pool
 
     def _not_open(self) -> NotReadyError:
-        state = "closed" if self._closed else "open for reading only"
+        state = "closed" if self._closed else "stopped after a write that failed" if self._failed else "open for reading only"
         return NotReadyError(f"{self.schema.name} {self.path} is {state}", advice="Open it again.")
+
+
+class Runner:
+    """Runs work in the writer thread for the task that has the turn."""
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self._pool = pool
+
+    async def __call__(self, work: Callable[[], T]) -> T:
+        """Run `work` and return what it returns."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
 
 def roll_back(connection: apsw.Connection) -> None:

@@ -1,0 +1,245 @@
+"""The state in SQL: `core.state.StateView` over the intervals of `version`, `keyrec` and `lookup`.
+
+At the head, inside the commit transaction, the fold judges with it and `WritableState.apply` writes what was accepted; at any past size
+it only reads. It shows exactly what the dict view shows (tests/conformance). Nothing here decides anything: rules live in `core.fold`.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from ledger.core.canonical import encode, sha256_hex
+from ledger.core.errors import CorruptError
+from ledger.core.state import Accepted, KeyRecord, Record, lookup_schema, lookups, schema_of, trie_root
+from ledger.engine.tables import PLACES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    import apsw
+
+    from ledger.core.canonical import JSON, JSONObject
+
+NETWORK = "network"
+PINNED = "pinned"  # the network id was given, not found in the log
+
+_COLUMNS = "kind, id, live, digest, from_index, first, owner, by, iat, body"
+_LAST = f"SELECT {_COLUMNS} FROM version WHERE id=? AND place<? ORDER BY place DESC LIMIT 1"  # noqa: S608 - all ours
+_INSERT = f"INSERT INTO version(place, {_COLUMNS}) VALUES(?,?,?,?,?,?,?,?,?,?,?)"
+# By the last place, not by "to_index IS NULL": the mark has as many versions as the network has minutes.
+_CLOSE = "UPDATE version SET to_index=? WHERE place=(SELECT max(place) FROM version WHERE id=?)"
+# A state line straight from the columns: every text in it but the body is of a form that needs no escape in JSON.
+_LINE = (
+    """'["'||kind||'","'||id||'","'||iif(live,'live','dropped')||'","'||digest||'",'||from_index||','||first"""
+    """||',"'||owner||'","'||by||'","'||iat||'",'||coalesce(body,'null')||']'"""
+)
+
+
+class StateCache:
+    """What the writer's view remembers between entries: records, keys and the filing of schemas and assignments.
+
+    Every write goes through the view that holds it, so it never tells an old truth; who rolls back must `clear` it.
+    """
+
+    MOST: Final = 16_384
+
+    def __init__(self) -> None:
+        self.records: dict[str, Record] = {}
+        self.keys: dict[str, KeyRecord] = {}
+        self.filed: dict[str, tuple[str, ...]] = {}
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.records.clear()
+        self.keys.clear()
+        self.filed.clear()
+
+    def trim(self) -> None:
+        """Forget everything when there is too much of it."""
+        if len(self.records) + len(self.keys) + len(self.filed) > self.MOST:
+            self.clear()
+
+
+def select_versions(extra: str, where: str) -> str:
+    """Return the query for `record_of` rows, with the column `extra` before them."""
+    return f"SELECT {extra}, {_COLUMNS} FROM version {where}"  # noqa: S608 - both are ours
+
+
+def record_of(row: Sequence[Any]) -> Record:
+    """Return the record of a row of `version`."""
+    kind, policy, live, digest, index, first, owner, by, iat, body = row
+    return Record(kind, policy, bool(live), digest, index, first, owner, by, iat, None if body is None else orjson.loads(body))
+
+
+def lookup_key(lookup: str) -> bytes:
+    """Return the 16 bytes under which a look-up is filed. Two that collide find too much, which views may."""
+    return sha256(lookup.encode()).digest()[:16]
+
+
+class SqlState:
+    """The state after the first `size` entries; the present one without `size`. Lives as long as its transaction."""
+
+    def __init__(self, connection: apsw.Connection, size: int | None = None) -> None:
+        self._connection = connection
+        self._size = size
+        self._bind: tuple[int, ...] = () if size is None else (size,)
+        self._next = f"?{len(self._bind) + 1}"
+        self._now = "to_index IS NULL" if size is None else "from_index < ?1 AND (to_index IS NULL OR to_index >= ?1)"
+        self._before = 2**58 if size is None else size
+
+    @property
+    def network(self) -> str | None:
+        """Return the network id: pinned, or fixed by root version 1."""
+        row = self._connection.execute("SELECT value FROM meta WHERE name=?", (NETWORK,)).fetchone()
+        return None if row is None else row[0]
+
+    def record(self, policy_id: str) -> Record | None:
+        """See StateView."""
+        row = self._connection.execute(_LAST, (policy_id, self._before * PLACES)).fetchone()
+        return None if row is None else record_of(row)
+
+    def key(self, keyid: str) -> KeyRecord | None:
+        """See StateView."""
+        row = self._connection.execute("SELECT keyid, id, idx FROM keyrec WHERE keyid=? AND idx<?", (keyid, self._before)).fetchone()
+        return None if row is None else KeyRecord(*row)
+
+    def filed(self, lookup: str) -> Iterable[str]:
+        """See StateView."""
+        sql = f"SELECT id FROM lookup WHERE key={self._next} AND {self._now}"  # noqa: S608 - all ours
+        return [row[0] for row in self._connection.execute(sql, (*self._bind, lookup_key(lookup)))]
+
+    def of_kind(self, kind: str) -> Iterable[Record]:
+        """See StateView. In the order of their last change."""
+        sql = f"SELECT {_COLUMNS} FROM version WHERE kind={self._next} AND live AND {self._now} ORDER BY place"  # noqa: S608 - all ours
+        return [record_of(row) for row in self._connection.execute(sql, (*self._bind, kind))]
+
+    # -- beyond StateView ----------------------------------------------------------------------------------------
+
+    def kinds(self) -> list[str]:
+        """Return the kinds that ever had a policy in the log, sorted bytewise. Some may have none in this state."""
+        return sorted(row[0] for row in self._connection.execute("SELECT DISTINCT kind FROM version"))
+
+    def state_lines(self, kind: str) -> Iterator[tuple[str, bytes]]:
+        """Yield (id, state line) of a kind, dropped policies too; of the key records for kind ""."""
+        if kind == "":
+            for row in self._connection.execute("SELECT keyid, id, idx FROM keyrec WHERE idx<?", (self._before,)):
+                yield row[0], KeyRecord(*row).line()
+            return
+        sql = f"SELECT id, {_LINE} FROM version WHERE kind={self._next} AND {self._now}"  # noqa: S608 - all ours
+        for policy, line in self._connection.execute(sql, (*self._bind, kind)):
+            yield policy, line.encode()
+
+    def state_root(self) -> str:
+        """Return the state root of FORMATS 8, computed from all lines: seconds when there are many, so never in a commit."""
+        rows: list[JSON] = []
+        for kind in ["", *self.kinds()]:
+            lines = list(self.state_lines(kind))
+            if lines:
+                rows.append([kind, len(lines), trie_root(lines).hex()])
+        return sha256_hex(encode(rows))
+
+
+class WritableState(SqlState):
+    """The present state inside the commit transaction: what the fold judges with, and what it changes."""
+
+    def __init__(self, connection: apsw.Connection, cache: StateCache) -> None:
+        super().__init__(connection)
+        self._cache = cache
+        cache.trim()
+
+    def record(self, policy_id: str) -> Record | None:
+        """See StateView."""
+        found = self._cache.records.get(policy_id)
+        if found is None:
+            found = super().record(policy_id)
+            if found is not None:
+                self._cache.records[policy_id] = found
+        return found
+
+    def key(self, keyid: str) -> KeyRecord | None:
+        """See StateView."""
+        found = self._cache.keys.get(keyid)
+        if found is None:
+            found = super().key(keyid)
+            if found is not None:
+                self._cache.keys[keyid] = found
+        return found
+
+    def filed(self, lookup: str) -> Iterable[str]:
+        """See StateView."""
+        if not lookup.startswith(("schema ", "assigned ")):
+            return super().filed(lookup)
+        found = self._cache.filed.get(lookup)
+        if found is None:
+            found = self._cache.filed[lookup] = tuple(super().filed(lookup))
+        return found
+
+    def apply(self, accepted: Accepted, index: int) -> None:
+        """Write what the accepted entry at `index` changes."""
+        if accepted.network is not None:
+            self._connection.execute("INSERT OR REPLACE INTO meta(name, value) VALUES(?,?)", (NETWORK, accepted.network))
+        for key in accepted.keys:
+            self._connection.execute(
+                "INSERT INTO keyrec(keyid, id, idx) VALUES(?,?,?) ON CONFLICT(keyid) DO NOTHING", (key.keyid, key.id, key.index)
+            )
+        schemas = {kind: self._schema(kind) for kind in accepted.reindex}
+        for place, record in enumerate(accepted.records):
+            self._replace(record, index * PLACES + place)
+        for kind, before in schemas.items():
+            self._refile(kind, before, index)
+
+    def _replace(self, record: Record, place: int) -> None:
+        before = self.record(record.id)
+        if before is not None:
+            self._connection.execute(_CLOSE, (record.index, record.id))
+        body = None if record.body is None else encode(record.body).decode()
+        row = (record.kind, record.id, record.live, record.digest, record.index, record.first, record.owner, record.by, record.iat, body)
+        self._connection.execute(_INSERT, (place, *row))
+        if place // PLACES != record.index:
+            raise CorruptError(f"entry {place // PLACES} was judged as entry {record.index}")
+        self._cache.records[record.id] = record
+        schema = self._schema(record.kind)
+        if record.kind in {"schema", "assignment"}:
+            self._cache.filed.clear()
+        old = frozenset[str]() if before is None else lookups(before, schema)
+        self._file(record.id, old, lookups(record, schema), record.index)
+
+    def _refile(self, kind: str, before: JSONObject | None, index: int) -> None:
+        after = self._schema(kind)
+        for record in self.of_kind(kind):
+            self._file(record.id, lookups(record, before), lookups(record, after), index)
+
+    def _file(self, policy: str, old: frozenset[str], new: frozenset[str], index: int) -> None:
+        for lookup in old - new:
+            self._connection.execute(
+                "UPDATE lookup SET to_index=? WHERE key=? AND id=? AND to_index IS NULL", (index, lookup_key(lookup), policy)
+            )
+        for lookup in new - old:
+            self._connection.execute("INSERT INTO lookup(key, id, from_index) VALUES(?,?,?)", (lookup_key(lookup), policy, index))
+
+    def _schema(self, kind: str) -> JSONObject | None:
+        found = self.filed(lookup_schema(kind))
+        return None if not found else _content(schema_of(self, kind))
+
+
+def _content(record: Record | None) -> JSONObject | None:
+    return None if record is None else record.content
+
+
+def cut_state(connection: apsw.Connection, size: int, cache: StateCache) -> None:
+    """Take the state back to the first `size` entries: an edit of the intervals."""
+    cache.clear()
+    changed = connection.execute("SELECT DISTINCT id FROM version WHERE place >= ?", (size * PLACES,)).fetchall()
+    connection.execute("DELETE FROM version WHERE place >= ?", (size * PLACES,))
+    connection.executemany(_CLOSE, ((None, row[0]) for row in changed))
+    connection.execute("DELETE FROM keyrec WHERE idx >= ?", (size,))
+    connection.execute("DELETE FROM lookup WHERE from_index >= ?", (size,))
+    connection.execute("UPDATE lookup SET to_index=NULL WHERE to_index >= ?", (size,))
+    connection.execute(
+        "DELETE FROM meta WHERE name=?1 AND NOT EXISTS (SELECT 1 FROM meta WHERE name=?2)"
+        " AND NOT EXISTS (SELECT 1 FROM version WHERE id='root')",
+        (NETWORK, PINNED),
+    )
