@@ -130,6 +130,12 @@ def parse_root(body: JSON) -> Root:
     )
 
 
+def admins_of(body: JSONObject) -> tuple[dict[str, PublicKey], int]:
+    """Return the admins' keys by keyid and the authority threshold of an accepted root, without parsing the rest."""
+    keys = [admin.key for admin in _admins(body["admins"])]
+    return {key.keyid: key for key in keys}, _count(body, "authority_threshold", 1)
+
+
 def _admins(value: JSON) -> tuple[Admin, ...]:
     if not isinstance(value, list) or not 1 <= len(value) <= _MOST_ADMINS:
         raise FormatError(f"admins is a list of 1 to {_MOST_ADMINS}")

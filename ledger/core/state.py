@@ -111,9 +111,9 @@ def lookup_schema(kind: str) -> str:
     return f"schema {kind}"
 
 
-def lookup_referrer(policy_id: str) -> str:
-    """Return the look-up of live policies that may hold a policy from being dropped."""
-    return f"ref {policy_id}"
+def lookup_referrer(kind: str, policy_id: str) -> str:
+    """Return the look-up of live policies that keep a policy of that kind and id from being dropped."""
+    return f"ref {kind} {policy_id}"
 
 
 def lookup_unique(kind: str, names: Sequence[JSON], body: JSONObject) -> str | None:
@@ -140,7 +140,7 @@ def lookups(record: Record, schema: JSONObject | None) -> frozenset[str]:
     keys = {lookup_unique(record.kind, _items(names), body) for names in _items(schema["unique"])} - {None}
     for ref in _items(schema["refs"]):
         if isinstance(ref, dict) and ref["drop"] == "refuse":
-            keys.update(lookup_referrer(target) for target in texts_of(body.get(str(ref["attr"]))))
+            keys.update(lookup_referrer(str(ref["kind"]), target) for target in texts_of(body.get(str(ref["attr"]))))
     return frozenset(key for key in keys if key is not None)
 
 
