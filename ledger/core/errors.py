@@ -14,6 +14,7 @@ problems and exit codes of `ledger-cli`. A class that is not listed there inheri
     │   ├── AuthenticationError who is asking is not proven
     │   └── NotAllowedError     who is asking may not
     ├── ConflictError           another statement came first, or a rule of the network is broken
+    │   ├── VersionMismatchError  the statement does not follow the last version of its policy
     │   └── SizeMismatchError   compare-and-set on the tree size failed
     ├── NotFoundError
     ├── UnsupportedError        this backend cannot do that
@@ -117,6 +118,12 @@ class ConflictError(LedgerError):
 
     code = "conflict"
     advice = "Sync, look at the present version, and publish again if the change still makes sense."
+
+
+class VersionMismatchError(ConflictError):
+    """The statement does not follow the last version of its policy: another one came first."""
+
+    code = "version-mismatch"
 
 
 class SizeMismatchError(ConflictError):

@@ -26,6 +26,7 @@ from ledger.core.errors import (
     NotAllowedError,
     SignatureError,
     UnsupportedError,
+    VersionMismatchError,
 )
 from ledger.core.keys import PublicKey, verify_signature
 from ledger.core.limits import LIMITS
@@ -52,7 +53,7 @@ class Void:
 
     def error(self) -> LedgerError:
         """Return the error to refuse the statement with, were it not in the log."""
-        classes = (FormatError, NotAllowedError, ConflictError, SignatureError)
+        classes = (FormatError, NotAllowedError, ConflictError, VersionMismatchError, SignatureError)
         return next((cls for cls in classes if cls.code == self.code), InvalidError)(self.reason)
 
 
@@ -117,13 +118,13 @@ def _change(view: StateView, statement: Statement) -> Change:
     op, kind = statement.op, statement.kind
     if record is None:
         if statement.prev is not None or op != "put":
-            raise ConflictError("the id was never accepted before: put it, with prev null")
+            raise VersionMismatchError("the id was never accepted before: put it, with prev null")
     else:
         if record.kind != kind:
             raise ConflictError(f"the id is of kind {record.kind} for ever")
         # A drop of a member is not compared, or it could outrun its own revocation by changing itself.
         if statement.prev != record.digest and (op != "drop" or kind != "member" or statement.prev is None):
-            raise ConflictError("prev is not the last accepted statement of the id")
+            raise VersionMismatchError("prev is not the last accepted statement of the id")
         if op != "put" and not record.live:
             raise ConflictError("the policy is not live")
     body = _resulting_body(record, statement)
