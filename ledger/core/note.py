@@ -123,9 +123,9 @@ class Note:
             raise FormatError("a note without a signature line cannot be written")
         return "".join((self.text, "\n", *(f"{line.text}\n" for line in self.lines))).encode()
 
-    def line_of(self, key: VerifierKey) -> Line | None:
-        """Return the first line that names `key`, good or bad."""
-        return next((line for line in self.lines if line.name == key.name and line.key_id == key.key_id), None)
+    def lines_of(self, key: VerifierKey) -> list[Line]:
+        """Return the lines that name `key`, good or bad."""
+        return [line for line in self.lines if line.name == key.name and line.key_id == key.key_id]
 
     def with_lines(self, *lines: Line) -> Note:
         """Return the note with `lines` after its own."""
@@ -197,16 +197,15 @@ def check_line(note: Note, line: Line, key: VerifierKey) -> bool:
 
 
 def good_lines(note: Note, keys: Iterable[VerifierKey]) -> dict[VerifierKey, Line]:
-    """Return the lines by known keys, each verified. Of two lines of one key the first counts.
+    """Return the line of each known key; of two lines of one key the first counts. Keys without a line are not in it.
 
-    Raise SignatureError when the line of a known key is bad. Keys without a line are not in the result.
+    Raise SignatureError when any line of a known key is bad.
     """
     found = {}
     for key in keys:
-        line = note.line_of(key)
-        if line is None:
-            continue
-        if not check_line(note, line, key):
-            raise SignatureError(f"the line of {key.name} is not a signature of this note", key=key.text)
-        found[key] = line
+        lines = note.lines_of(key)
+        if not all(check_line(note, line, key) for line in lines):
+            raise SignatureError(f"a line of {key.name} is not a signature of this note", key=key.text)
+        if lines:
+            found[key] = lines[0]
     return found
