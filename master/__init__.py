@@ -1,1 +1,1 @@
-
+"""The master: the service that admits, orders and proves the policies of one network."""
