@@ -1,6 +1,6 @@
 """Waking those who follow the log: one delta a head, encoded once, handed to all of them.
 
-Ten thousand followers cost ten thousand calls and no task each. A follower that is slow has no queue here: it is told that there is more and
+Ten thousand followers cost ten thousand calls and no task each. A slow follower has no queue here: it is told that there is more and
 reads the rest from the store.
 """
 

@@ -1,0 +1,143 @@
+"""Judging a batch inside the commit transaction: what is placed, what is refused, what stands already (DESIGN 5, steps 1 and 2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ledger.core.backend import Placed, Refused
+from ledger.core.canonical import format_time, parse_time
+from ledger.core.envelope import Envelope, parse_envelope, sign
+from ledger.core.errors import FormatError, InternalError, LedgerError, SizeMismatchError, UnsupportedError
+from ledger.core.fold import KNOWN_FOLD, Void, judge
+from ledger.core.limits import LIMITS
+from ledger.core.state import Accepted
+from ledger.core.statement import MARK, ROOT, Statement
+from ledger.engine.view import SqlState
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Sequence
+
+    from ledger.core.canonical import JSONObject
+    from ledger.core.fold import Check
+    from ledger.core.ports import Signer
+    from ledger.core.root import Root
+    from ledger.engine.transaction import Transaction
+
+MARKED = "marked"  # the size whose state root the newest mark with one carries
+
+
+@dataclass(slots=True)
+class Request:
+    """What one caller wants appended. `failed` answers the whole request, `outcomes` each envelope."""
+
+    envelopes: Sequence[Envelope | FormatError]
+    future: asyncio.Future[list[Placed | Refused]]
+    expected_size: int | None = None
+    receipts: bool = True
+    outcomes: list[Placed | Refused] = field(default_factory=list)
+    failed: LedgerError | None = None
+
+    @property
+    def octets(self) -> int:
+        """Return the size of its entries in bytes."""
+        return sum(len(one.entry) for one in self.envelopes if isinstance(one, Envelope))
+
+    @property
+    def operation(self) -> str:
+        """Return the digest to look up when the outcome is unknown: that of the first statement."""
+        return next((one.statement.digest for one in self.envelopes if isinstance(one, Envelope)), "")
+
+
+def read_envelope(entry: Envelope | bytes) -> Envelope | FormatError:
+    """Return the envelope of an entry with its statement parsed, or why there is none."""
+    try:
+        envelope = entry if isinstance(entry, Envelope) else parse_envelope(entry)
+        _ = envelope.statement.digest
+    except FormatError as error:
+        return error
+    return envelope
+
+
+class Admission:
+    """One batch on its way into one transaction."""
+
+    def __init__(self, transaction: Transaction, check: Check) -> None:
+        self._transaction = transaction
+        self._check = check
+        self._marks = 0
+        self._placed: dict[str, int] = {}
+        self.new_root = False
+
+    @property
+    def added(self) -> int:
+        """Return how many entries were placed, marks not counted."""
+        return len(self._placed)
+
+    def admit(self, request: Request) -> None:
+        """Judge the envelopes of a request in order and fill in its outcomes. Receipts come later."""
+        # A mark that this batch made itself is nothing the caller could have seen.
+        unseen = self._marks if self.added == 0 else 0
+        size = self._transaction.size
+        if request.expected_size is not None and not size - unseen <= request.expected_size <= size:
+            request.failed = SizeMismatchError(f"the log has {size} entries, not {request.expected_size}", size=size)
+            return
+        request.outcomes = [Refused(one) if isinstance(one, FormatError) else self._admit(one) for one in request.envelopes]
+
+    def _admit(self, envelope: Envelope) -> Placed | Refused:
+        statement = envelope.statement
+        if statement.kind == ROOT and statement.body is not None and statement.body.get("fold") not in {None, KNOWN_FOLD}:
+            return Refused(UnsupportedError("this program does not know the fold that the root asks for"))
+        index = self._transaction.size
+        verdict = judge(self._transaction.view, envelope, index, check=self._check)
+        if isinstance(verdict, Void):
+            # A replay is void in any case, so only here is it worth asking whether the statement stands already.
+            known = self._placed.get(statement.digest)
+            first = self._transaction.find(statement.digest) if known is None else known
+            return Refused(verdict.error()) if first is None else Placed(first, statement.digest)
+        self._place(envelope, verdict)
+        self._placed[statement.digest] = index
+        return Placed(index, statement.digest)
+
+    def _place(self, envelope: Envelope, accepted: Accepted) -> None:
+        index = self._transaction.add(envelope.entry, envelope.statement.digest)
+        self._transaction.accept(index, accepted)
+        self.new_root = self.new_root or envelope.statement.kind == ROOT
+
+    # -- marks ---------------------------------------------------------------------------------------------------
+
+    def mark(self, root: Root, signer: Signer | None, now: int, state_roots: dict[int, str]) -> None:
+        """Place a mark when the last is over 60 s old and this home holds a mark key of the root.
+
+        `state_roots` holds state roots computed ahead, by size; a missing one is computed here. InternalError when the fold refuses the mark.
+        """
+        if signer is None or signer.public not in root.mark_keys:
+            return
+        view = self._transaction.view
+        last = view.record(MARK)
+        least = 0 if last is None else parse_time(str(last.content["time"]))
+        if last is not None and now - least <= LIMITS.mark_after_seconds:
+            return
+        time = format_time(max(now, least))
+        body: JSONObject = {"time": time, "state": self._state(root.state_every, state_roots)}
+        prev = None if last is None else last.digest
+        statement = Statement(view.network or "", "put", MARK, MARK, prev, signer.public.keyid, time, body)
+        envelope = sign(statement, [signer])
+        verdict = judge(view, envelope, self._transaction.size, check=self._check)
+        if isinstance(verdict, Void):
+            raise InternalError(f"the log's own mark would be void: {verdict.reason}")
+        self._place(envelope, verdict)
+        self._marks += 1
+
+    def _state(self, every: int, state_roots: dict[int, str]) -> JSONObject | None:
+        """Return the state root due now: of the newest multiple of `every`, unless a mark carries it already."""
+        size = self._transaction.size - self._transaction.size % every
+        carried = int(self._transaction.meta(MARKED) or 0)
+        if size <= carried:
+            return None
+        root = state_roots.get(size)
+        if root is None:
+            root = SqlState(self._transaction.connection, size).state_root()
+        self._transaction.put_meta(MARKED, size)
+        return {"size": size, "root": root}
