@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 SECONDS: Mapping[str, float] = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(ms|[smhdw])?", re.ASCII)
-YES, NO = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
+YES = frozenset({"1", "true", "yes", "on"})
+NO = frozenset({"0", "false", "no", "off"})
 PORTS = 65_535
 LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})", re.ASCII)
 

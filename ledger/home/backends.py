@@ -1,0 +1,88 @@
+"""From a ledger URL to an open backend, by entry point.
+
+A plug-in is an object named in the entry point group `metaledger.backends` under its family: the scheme up
+to its plus sign. Only the plug-in asked for is loaded, so what an adapter needs is imported by nobody else.
+An entry point may name the extra that brings its libraries; if they are missing the error says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import EntryPoints, entry_points
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from ledger.core.errors import InternalError, MissingExtraError, UsageError
+from ledger.home.settings import nearest
+from ledger.home.url import EXAMPLES, LedgerUrl, parse_ledger_url
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+    from ledger.core.backend import Backend
+    from ledger.core.ports import Clock, Observer
+    from ledger.home.home import Home
+    from ledger.home.settings import Settings
+
+GROUP = "metaledger.backends"
+OURS = ("ledger", "master", "auth", "blockchain_adapters")
+
+
+@dataclass(frozen=True, slots=True)
+class BackendContext:
+    """What a plug-in may use besides the URL: the identity's home and settings, and the world's clock and observer."""
+
+    home: Home
+    settings: Settings
+    clock: Clock
+    observer: Observer
+
+
+@runtime_checkable
+class BackendScheme(Protocol):
+    """A plug-in: which schemes it serves, and how it opens a URL of one."""
+
+    @property
+    def schemes(self) -> tuple[str, ...]:
+        """Return the schemes it serves, each with its transport: `https`, `ethereum+http`."""
+        ...
+
+    async def open(self, url: LedgerUrl, context: BackendContext) -> Backend:
+        """Return an open backend; the caller closes it. Raises domain errors only."""
+        ...
+
+
+def find_scheme(url: LedgerUrl, plugins: EntryPoints | None = None) -> BackendScheme:
+    """Return the plug-in for `url`.
+
+    Raises `UsageError` for a scheme nobody serves and `MissingExtraError` when its libraries are not installed.
+    """
+    plugins = entry_points(group=GROUP) if plugins is None else plugins
+    found = next(iter(plugins.select(name=url.family)), None)
+    if found is None:
+        near = nearest(url.family, plugins.names)
+        advice = f"Did you mean {near}?" if near else f"Ledger URLs: {EXAMPLES}."
+        raise UsageError(f"no backend serves {url.scheme}:// URLs", advice=advice)
+    scheme = _load(found)
+    if url.scheme not in scheme.schemes:
+        raise UsageError(f"no backend serves {url.scheme}:// URLs", advice="Write " + " or ".join(f"{one}://" for one in scheme.schemes))
+    return scheme
+
+
+async def open_ledger(text: str, context: BackendContext) -> Backend:
+    """Open the ledger that a URL names. The caller closes it."""
+    url = parse_ledger_url(text)
+    return await find_scheme(url).open(url, context)
+
+
+def _load(plugin: EntryPoint) -> BackendScheme:
+    try:
+        scheme = plugin.load()
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        if library in OURS or not library:
+            raise
+        advice = f'Install it: pip install "metaledger[{",".join(plugin.extras)}]"' if plugin.extras else f"Install {library}."
+        raise MissingExtraError(f"{plugin.name} ledgers need {library}, which is not installed", advice=advice) from error
+    if not isinstance(scheme, BackendScheme):
+        raise InternalError(f"the entry point {plugin.name} of {GROUP} names no backend scheme")
+    return scheme
