@@ -15,6 +15,7 @@ from urllib.request import urlopen
 
 import trustme
 
+from ledger.core.tiles import frame
 from tests.bench.figures import Figure, Report
 from tests.support.go_tools import LOAD, built
 
@@ -42,11 +43,6 @@ def find_etcd() -> str | None:
     return shutil.which("etcd")
 
 
-def write_entries(path: Path, entries: Sequence[bytes]) -> None:
-    """Write entries as the load program reads them."""
-    path.write_bytes(b"".join(len(entry).to_bytes(2, "big") + entry for entry in entries))
-
-
 def run_load(*arguments: str) -> Outcome:
     """Run the load program; CalledProcessError if anything was not acknowledged."""
     done = subprocess.run([str(built(LOAD)), *arguments], capture_output=True, text=True, timeout=LOAD_SECONDS, check=False)
@@ -61,7 +57,7 @@ def measure_etcd(report: Report, entries: Sequence[bytes], folder: Path) -> None
     server = find_etcd()
     if server is None:
         return
-    write_entries(folder / "entries", entries)
+    (folder / "entries").write_bytes(frame(entries))
     with etcd_running(server, folder) as url:
         for connections in CONNECTIONS:
             arguments = ("-target=etcd", f"-url={url}", f"-ca={folder / 'ca.pem'}", f"-entries={folder / 'entries'}")

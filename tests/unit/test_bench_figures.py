@@ -1,0 +1,39 @@
+"""The benchmarks' report: a ratio is value over baseline, and only of one unit."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.bench.figures import Figure, Report
+
+
+def report_of(*figures: Figure) -> Report:
+    report = Report()
+    for figure in figures:
+        report.add(figure)
+    return report
+
+
+def test_report_ratio_is_value_over_baseline() -> None:
+    report = report_of(Figure("etcd", 400.0, "/s"), Figure("publish", 300.0, "/s", "etcd"))
+    assert report.ratio("publish") == 0.75
+    assert report.ratio("etcd") is None
+    assert report.document()[1]["ratio"] == 0.75
+
+
+def test_report_table_is_aligned_markdown() -> None:
+    report = report_of(Figure("etcd", 12_345.6, "/s"), Figure("publish", 6.789, "/s", "etcd", "over TLS"))
+    heading, rule, first, second = report.table().splitlines()
+    assert len({len(heading), len(rule), len(first), len(second)}) == 1
+    assert [cell.strip() for cell in first.split("|")[1:-1]] == ["etcd", "12,346 /s", "", "", ""]
+    assert [cell.strip() for cell in second.split("|")[1:-1]] == ["publish", "6.79 /s", "etcd", "0.00", "over TLS"]
+
+
+def test_report_baseline_not_measured_is_refused() -> None:
+    with pytest.raises(KeyError):
+        report_of(Figure("publish", 1.0, "/s", "etcd"))
+
+
+def test_report_baseline_of_another_unit_is_refused() -> None:
+    with pytest.raises(ValueError, match="not in the same unit"):
+        report_of(Figure("etcd", 1.0, "ms"), Figure("publish", 1.0, "/s", "etcd"))
