@@ -7,10 +7,10 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from ledger.core.canonical import JSONObject
 from ledger.core.checkpoint import Checkpoint
 from ledger.core.envelope import sign
 from ledger.core.keys import PrivateKey
@@ -19,6 +19,9 @@ from ledger.core.note import CLOCK_KIND, LOG_KIND, Note, VerifierKey, clock_line
 from ledger.core.receipt import Receipt, parse_receipt, verify_receipt
 from ledger.core.statement import Statement
 from ledger.core.trustfile import policy_of_keys
+
+if TYPE_CHECKING:
+    from ledger.core.canonical import JSONObject
 
 SCRIPT = Path(__file__).with_name("verify_receipt.py")
 ORIGIN = "ledger.internal/demo/0123456789abcdef"
