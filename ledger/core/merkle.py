@@ -217,7 +217,7 @@ def consistency_proof(old: int, new: int, reader: HashReader) -> tuple[bytes, ..
 def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> None:
     """Check that `leaf` (a leaf hash) is at `index` of the tree of `size` with `root`. Raise ProofError if not shown."""
     _check_index(index, size)
-    _check_hashes((leaf, *proof))
+    _check_hashes(proof, leaf)
     if _climb(leaf, index, size - 1, proof) != root:
         raise ProofError(f"the proof of entry {index} does not lead to the root of size {size}", index=index, size=size)
 
@@ -249,7 +249,7 @@ def verify_consistency(old: int, new: int, roots: tuple[bytes, bytes], proof: Se
         if proof or roots[0] != roots[1]:
             raise ProofError(f"two roots or a needless proof for size {old}", size=old)
         return
-    _check_hashes((*roots, *proof))
+    _check_hashes(proof, *roots)
     level = _trailing_zeros(old)
     index, last = (old - 1) >> level, (new - 1) >> level
     if index and not proof:
@@ -285,8 +285,8 @@ def _check_sizes(old: int, new: int) -> None:
         raise ProofError(f"size {new} cannot be shown to extend size {old}")
 
 
-def _check_hashes(hashes: Sequence[bytes]) -> None:
-    if len(hashes) > MAX_PROOF + 2:
+def _check_hashes(proof: Sequence[bytes], *ends: bytes) -> None:
+    if len(proof) > MAX_PROOF:
         raise ProofError(f"a proof has at most {MAX_PROOF} hashes")
-    if any(len(one) != HASH_SIZE for one in hashes):
+    if any(len(one) != HASH_SIZE for one in (*ends, *proof)):
         raise ProofError(f"a hash has {HASH_SIZE} bytes")

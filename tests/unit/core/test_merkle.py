@@ -160,7 +160,9 @@ def test_inclusion_proof_of_wrong_length_is_refused() -> None:
     with pytest.raises(ProofError, match="too long"):
         verify_inclusion(LEAVES[2], 2, 7, (*proof, LEAVES[0]), root)
     with pytest.raises(ProofError, match="at most 64"):
-        verify_inclusion(LEAVES[2], 2, 7, proof * 30, root)
+        verify_inclusion(LEAVES[2], 2, 7, LEAVES[:1] * 65, root)
+    with pytest.raises(ProofError, match="too long"):
+        verify_inclusion(LEAVES[2], 2, 7, LEAVES[:1] * 64, root)
     with pytest.raises(ProofError, match="32 bytes"):
         verify_inclusion(LEAVES[2], 2, 7, (proof[0][1:], *proof[1:]), root)
 
