@@ -18,6 +18,7 @@ from tests.bench.etcd import find_etcd, measure_etcd
 from tests.bench.figures import Report
 from tests.bench.folding import measure_folding
 from tests.bench.network import make_network
+from tests.bench.storing import measure_storing
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,9 @@ def measure(report: Report, amounts: Amounts, folder: Path) -> None:
     if find_etcd() is None:
         note("etcd is not here (Debian: etcd-server): no figures beside it")
     measure_etcd(report, entries[: amounts.load], folder)
-    measure_folding(report, [envelope.entry for envelope in network.genesis] + entries, folder)
+    log = [envelope.entry for envelope in network.genesis] + entries
+    measure_folding(report, log, folder)
+    measure_storing(report, log, folder)
 
 
 def note(text: str) -> None:

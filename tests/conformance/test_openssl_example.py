@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import subprocess
 from pathlib import Path
@@ -10,11 +11,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from ledger.core.canonical import sha256_hex
+from ledger.core.canonical import JSONObject, sha256_hex
 from ledger.core.envelope import PAYLOAD_TYPE, Envelope, pae, parse_envelope, rebuild_envelope, sign
+from ledger.core.fold import Void, judge
 from ledger.core.keys import PrivateKey, PublicKey
 from ledger.core.limits import LIMITS
 from ledger.core.merkle import leaf_hash
+from ledger.core.state import Accepted, DictState
 from ledger.core.statement import Statement, derive_id
 
 pytestmark = pytest.mark.openssl
@@ -70,6 +73,69 @@ def test_openssl_names_are_ours(work: Path, envelope: Envelope) -> None:
     assert statement.digest == sha256_hex((work / "statement.json").read_bytes())
     assert (work / "leaf.txt").read_text().strip() == leaf_hash(envelope.entry).hex()
     assert rebuild_envelope(envelope.entry).entry == envelope.entry
+
+
+def test_openssl_entry_is_in_force_where_its_key_may_write(work: Path, envelope: Envelope) -> None:
+    """The page's network does not exist, so one is made around the key, and the page's commands run again for it."""
+    author = PublicKey.parse((work / "key.txt").read_text().strip())
+    network, state = network_with(author, work / "key.pem")
+    script = re.sub(r"^network=.*$", f"network={network}", "".join(COMMANDS), flags=re.MULTILINE)
+    (work / "again.sh").write_text(script.replace("openssl genpkey -algorithm ed25519 -out key.pem\n", ""))
+    subprocess.run(["/bin/sh", "-eu", "again.sh"], cwd=work, timeout=30, check=True)
+    accepted = judge(state, (work / "entry.json").read_bytes(), 3)
+    assert isinstance(accepted, Accepted), accepted
+    assert [(record.kind, record.id, record.live) for record in accepted.records] == [("site", envelope.statement.id, True)]
+    assert isinstance(judge(state, envelope, 3), Void)  # that one was made for another network
+
+
+def network_with(author: PublicKey, key_file: Path) -> tuple[str, DictState]:
+    """Return the id and the state of a network in which `author` may put sites."""
+    admin = PrivateKey(hashlib.sha256(b"admin").digest())
+    key = load_pem_private_key(key_file.read_bytes(), None)
+    assert isinstance(key, Ed25519PrivateKey)
+    iat = "2026-11-22T12:00:00Z"
+    first = Statement("", "put", "root", "root", None, "root", iat, root_body(admin))
+    allow: JSONObject = {"name": "sites", "allow": [{"ops": ["put"], "kinds": ["site"], "scope": {}}], "grant": []}
+    member: JSONObject = {"name": "author", "type": "user", "key": author.text, "permissions": ["sites"]}
+    state = DictState()
+    for index, (statement, signers) in enumerate(
+        [
+            (first, [admin]),
+            (Statement(first.digest, "put", "permissions", "sites", None, "root", iat, allow), [admin]),
+            (Statement(first.digest, "put", "member", "author", None, "root", iat, member), [admin, PrivateKey(key.private_bytes_raw())]),
+        ]
+    ):
+        verdict = judge(state, sign(statement, signers), index)
+        assert isinstance(verdict, Accepted), verdict
+        state.apply(verdict)
+    return first.digest, state
+
+
+def root_body(admin: PrivateKey) -> JSONObject:
+    """Return a root with every member that docs/formats.md lists in its table, and no other."""
+    root: JSONObject = {
+        "name": "example",
+        "origin": "ledger.internal/example/0123456789abcdef",
+        "version": 1,
+        "fold": 1,
+        "order": {"type": "log"},
+        "admins": [{"name": "admin", "key": admin.public.text}],
+        "threshold": 1,
+        "authority_threshold": 1,
+        "log_keys": [],
+        "clock_keys": [],
+        "witnesses": [],
+        "mark_keys": [],
+        "quorum": 0,
+        "fresh_for": 300,
+        "stale_after": 86_400,
+        "state_every": 65_536,
+        "expires": None,
+    }
+    table = PAGE.partition("### Root\n")[2].partition("###")[0]
+    named = {name for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
+    assert named == set(root)
+    return root
 
 
 def test_page_states_the_limits_that_the_code_has() -> None:
