@@ -129,27 +129,27 @@ def _read(path: Path) -> tuple[bytes, int]:
         raise NotFoundError(f"There is no file {path}.") from e
     except OSError as e:
         raise UsageError(f"{path} cannot be read: {e.strerror}.") from e
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise UsageError(f"{path} is no regular file.")
-        content = file.read(MAX_SECRET + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = file.read(MAX_SECRET + 1)
+    finally:
+        os.close(descriptor)
     if len(content) > MAX_SECRET:
         raise UsageError(f"{path} is larger than {MAX_SECRET} bytes; that is no key.")
     return content, stat.S_IMODE(status.st_mode)
 
 
 def encode_key(key: PrivateKey, passphrase: bytes | None = None) -> bytes:
-    """Return `key` as PKCS8 PEM, encrypted if there is a passphrase."""
+    """Return `key` as PKCS8 PEM, encrypted if there is a passphrase; an empty one raises UsageError."""
     private = Ed25519PrivateKey.from_private_bytes(key.seed)
-    return encode_pkcs8(private, passphrase)
-
-
-def encode_pkcs8(private: Ed25519PrivateKey, passphrase: bytes | None) -> bytes:
-    """Return any private key of `cryptography` as PKCS8 PEM, encrypted if there is a passphrase."""
     pkcs8, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     if passphrase is None:
         return private.private_bytes(serialization.Encoding.PEM, pkcs8, plain)
+    if not passphrase:
+        raise UsageError("An empty passphrase protects nothing.", advice="Give one, or none at all.")
     return encrypt_pkcs8(private.private_bytes(serialization.Encoding.DER, pkcs8, plain), passphrase)
 
 
@@ -217,17 +217,17 @@ class KeyStore:
             raise FormatError(f"{path}: {e.message}") from e
 
     def promote(self, new: str, name: str) -> None:
-        """Let the key `new` take the place of `name`, whose old file stays as `<name>.<key id>.pem`.
+        """Let the key `new` take the place of `name`, whose old file stays as `<name>.<key id>`.
 
-        For rotation: `new` is stored first, promoted once the log holds it. Repeating it after a
-        crash is safe.
+        For rotation: `new` is stored first, promoted once the log holds it. A crash leaves either
+        key in the place, never none. Raises NotFoundError without `new`.
         """
         source, target = self.path(new), self.path(name)
-        if target.exists() and source.exists():
+        if not source.exists():
+            raise NotFoundError(f"There is no key {new} to promote.")
+        if target.exists():
             kept = self.path(f"{name[:40]}.{self.load(name).public.keyid[:16]}")
             with suppress(FileExistsError):
                 os.link(target, kept)
-        if not source.exists():
-            raise NotFoundError(f"There is no key {new} to promote.")
         source.replace(target)
         _sync_directory(self._directory)

@@ -29,10 +29,12 @@ MAX_HANDSHAKE = 262_144  # bytes that a server may send before it is through
 _READ = 16_384
 
 
-def client_context(ca: bytes | None = None) -> ssl.SSLContext:
+def client_context(ca: bytes | None = None, *, crl: Path | None = None) -> ssl.SSLContext:
     """Return a context that trusts the CAs of the PEM `ca` alone, or the system's if there is none.
 
-    TLS 1.3, certificate and host name verified. Raises FormatError for a PEM without certificates.
+    TLS 1.3, certificate and host name verified. With `crl` (a PEM file) a server whose certificate
+    is on the list, or whose list is out of date, is refused. Raises FormatError for a PEM without
+    certificates, UsageError for a file without a list.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies certificate and host from the start
     context.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -41,6 +43,12 @@ def client_context(ca: bytes | None = None) -> ssl.SSLContext:
     else:
         pem = b"".join(link.public_bytes(Encoding.PEM) for link in load_chain(ca))
         context.load_verify_locations(cadata=pem.decode("ascii"))
+    if crl is not None:
+        try:
+            context.load_verify_locations(cafile=crl)
+        except OSError as e:
+            raise UsageError(f"{crl} is no revocation list.") from e
+        context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
     return context
 
 
@@ -48,15 +56,21 @@ class ServerIdentity:
     """The certificate and key files of a server and the context that serves them.
 
     `reload_if_changed` lets new connections get a renewed certificate without a restart; those
-    that stand keep theirs.
+    that stand keep theirs. It reads files, so call it in a thread.
     """
 
     def __init__(self, certificate: Path, key: Path) -> None:
         self._certificate = certificate
         self._key = key
         self._stamp = self._look()
-        self.context = _server_context()
-        self._load(self.context)
+        self.context = self._load()
+        self._present = self.context
+        self.context.sni_callback = self._choose  # called in every handshake, with or without a name
+
+    @property
+    def expires(self) -> int:
+        """Return when the certificate in the file ends."""
+        return int(load_chain(self._certificate.read_bytes())[0].not_valid_after_utc.timestamp())
 
     def reload_if_changed(self) -> bool:
         """Load the files again if they changed; True if so.
@@ -66,10 +80,12 @@ class ServerIdentity:
         stamp = self._look()
         if stamp == self._stamp:
             return False
-        self._load(_server_context())  # a bad pair must not reach the context that serves
-        self._load(self.context)
+        self._present = self._load()
         self._stamp = stamp
         return True
+
+    def _choose(self, connection: ssl.SSLSocket | ssl.SSLObject, _name: str, _context: ssl.SSLContext) -> None:
+        connection.context = self._present
 
     def _look(self) -> tuple[tuple[int, int, int], ...]:
         try:
@@ -78,23 +94,20 @@ class ServerIdentity:
             raise NotFoundError(f"{e.filename} cannot be read: {e.strerror}.") from e
         return tuple((s.st_ino, s.st_mtime_ns, s.st_size) for s in seen)
 
-    def _load(self, context: ssl.SSLContext) -> None:
+    def _load(self) -> ssl.SSLContext:
         read_private_file(self._key)  # checks its mode
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
         try:
             context.load_cert_chain(self._certificate, self._key, password=_no_passphrase)
         except (OSError, ValueError) as e:
             raise UsageError(f"{self._certificate} and {self._key} are no certificate and its key.") from e
+        return context
 
 
 def _no_passphrase() -> bytes:
     """Fail instead of letting OpenSSL ask on the terminal."""
     raise ValueError("The key of a server is not encrypted.")
-
-
-def _server_context() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    return context
 
 
 async def fetch_chain(host: str, port: int, *, patience: float = PATIENCE) -> list[x509.Certificate]:
@@ -123,7 +136,7 @@ async def _look_at(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, h
         chunk = await reader.read(_READ)
         received += len(chunk)
         if not chunk or received > MAX_HANDSHAKE:
-            raise UnreachableError(f"{host} ends the TLS handshake.")
+            raise UnreachableError(f"{host} breaks off the handshake; it may not speak TLS 1.3.")
         connection.bio_write(chunk)
     with suppress(SSL.Error):
         connection.shutdown()
