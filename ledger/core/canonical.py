@@ -4,8 +4,8 @@
 values. Hostile bytes raise `FormatError` only, in time and memory linear in their length: callers cap the
 length, this module caps nesting and numbers.
 
-orjson writes what RFC 8785 writes unless a number has a point or an exponent, or names outside the Basic
-Multilingual Plane meet others (UTF-16 order). Those go through rfc8785, which is about 50 times slower.
+orjson writes what RFC 8785 writes, but for some numbers with a point or an exponent, and for names outside the
+Basic Multilingual Plane (UTF-16 order). Values with those go through rfc8785, which is about 50 times slower.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ JSONObject: TypeAlias = "dict[str, JSON]"
 AUTHORITY_KINDS: Final = frozenset({"root", "mark", "permissions", "assignment", "member", "invite", "schema"})
 
 _DUMP: Final = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
-# A number token outside the plain integers. In canonical JSON a number follows one of these three bytes; a match
-# inside a string costs time only.
-_ODD_NUMBER: Final = re.compile(rb"[:\[,]-?[0-9]+[.eE]")
+# A number token with a point or an exponent, as it stands in canonical JSON. A match inside a string costs time only.
+_FRACTION: Final = re.compile(rb"[:\[,]-?[0-9]+[.eE][0-9eE+-]*[,\]}]")
+_LEAST_PLAIN: Final = 1e-4  # orjson writes smaller numbers with an exponent, of another form than RFC 8785
 # Lead byte of a code point above U+FFFF: its UTF-16 order differs from its byte order.
 _ASTRAL: Final = re.compile(rb"[\xf0-\xf4]")
 
@@ -56,7 +56,7 @@ def parse(text: bytes, *, nesting: int = LIMITS.nesting) -> JSON:
     value = _loads(text)
     if text.count(b"{") + text.count(b"[") > nesting or b"\\u0000" in text:
         _check(value, nesting)
-    odd = type(value) is float or _ODD_NUMBER.search(text) is not None or _has_astral(text)
+    odd = _is_odd(value, text)
     if odd:
         _check(value, nesting)
     if _write(value, odd=odd) != text:
@@ -90,9 +90,7 @@ def dump(value: JSON, *, nesting: int = LIMITS.nesting) -> bytes:
 def encode(value: JSON) -> bytes:
     """Return the canonical form of a value made of parsed JSON. Unlike `dump` it trusts its input."""
     plain = _write(value, odd=False)
-    if type(value) is float or _ODD_NUMBER.search(plain) or _has_astral(plain):
-        return _write(value, odd=True)
-    return plain
+    return _write(value, odd=True) if _is_odd(value, plain) else plain
 
 
 def same(left: JSON, right: JSON) -> bool:
@@ -180,8 +178,22 @@ def _loads(text: bytes) -> JSON:
     return value
 
 
-def _has_astral(text: bytes) -> bool:
-    return not text.isascii() and _ASTRAL.search(text) is not None
+def _is_odd(value: JSON, text: bytes) -> bool:
+    """Tell whether orjson, which wrote or read `text` for `value`, may write something else than RFC 8785."""
+    if not text.isascii() and _ASTRAL.search(text):
+        return True
+    if type(value) is not float and not _FRACTION.search(text):
+        return False
+    rest = [value]
+    while rest:
+        item = rest.pop()
+        if type(item) is float and (item.is_integer() or abs(item) < _LEAST_PLAIN):
+            return True
+        if type(item) is dict:
+            rest.extend(item.values())
+        elif type(item) is list:
+            rest.extend(item)
+    return False
 
 
 def _write(value: JSON, *, odd: bool) -> bytes:

@@ -1,0 +1,275 @@
+"""make_holes.py: write vectors/fold1/holes*.json, cases that FORMATS 1 to 8 leave easy to read in two ways.
+
+Each case states its verdict by hand; the program refuses to write a file that the fold disagrees with. Keys come from
+fixed seeds, so that the same bytes come out every time.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ledger.core.envelope import Envelope, Signature, pae, seal
+from ledger.core.fold import Void, judge
+from ledger.core.keys import PrivateKey
+from ledger.core.merkle import Frontier, leaf_hash
+from ledger.core.state import DictState
+from ledger.core.statement import Statement, derive_id
+
+if TYPE_CHECKING:
+    from ledger.core.canonical import JSONObject
+
+HERE = Path(__file__).parent / "vectors" / "fold1"
+IAT = "2026-11-21T10:00:00Z"
+
+
+def key(name: str) -> PrivateKey:
+    """Return the key of a name."""
+    return PrivateKey(hashlib.sha256(f"holes {name}".encode()).digest())
+
+
+class Story:
+    """A log that grows by cases, with the state beside it."""
+
+    def __init__(self, about: str) -> None:
+        self.about = about
+        self.state = DictState()
+        self.rows: list[dict[str, Any]] = []
+        self.entries: list[bytes] = []
+
+    def case(self, note: str, envelope: Envelope, *, void: bool = False) -> None:
+        """Append an entry whose verdict is known."""
+        index = len(self.rows)
+        outcome = judge(self.state, envelope.entry, index)
+        if isinstance(outcome, Void) is not void:
+            sys.exit(f"{note}: expected {'void' if void else 'accepted'}, got {outcome}")
+        if not isinstance(outcome, Void):
+            self.state.apply(outcome)
+        verdict = "void" if void else "accepted"
+        entry = base64.b64encode(envelope.entry).decode()
+        self.rows.append({"index": index, "entry": entry, "verdict": verdict, "note": note, "state_root": self.state.state_root()})
+        self.entries.append(envelope.entry)
+
+    def signed(self, op: str, where: str, body: JSONObject | None, *signers: str, **other: Any) -> Envelope:
+        """Return a statement on `kind/id` after the present version, by the first signer (`root`: by the admin)."""
+        kind, _, policy_id = where.partition("/")
+        policy_id = policy_id or derive_id(kind, body or {})
+        last = self.state.record(policy_id)
+        by = "root" if signers[0] == "root" else key(signers[0]).public.keyid
+        members = {"ledger": self.state.network or "", "prev": last.digest if last else None, "by": by, "iat": IAT, **other}
+        statement = Statement(op=op, kind=kind, id=policy_id, body=body, **members)
+        return sign_payload(statement.payload, *signers)
+
+    def ok(self, note: str, op: str, where: str, body: JSONObject | None = None, *signers: str) -> None:
+        """Append a statement that is accepted; by root unless signers are given."""
+        self.case(note, self.signed(op, where, body, *(signers or ("root",))))
+
+    def no(self, note: str, op: str, where: str, body: JSONObject | None = None, *signers: str) -> None:
+        """Append a statement that is void; by root unless signers are given."""
+        self.case(note, self.signed(op, where, body, *(signers or ("root",))), void=True)
+
+    def write(self, name: str) -> None:
+        """Write the vector file."""
+        tree = Frontier()
+        for entry in self.entries:
+            tree.append(leaf_hash(entry))
+        vectors = {"about": self.about, "network": self.state.network, "log_root": tree.root().hex(), "entries": self.rows}
+        (HERE / name).write_text(json.dumps(vectors, indent=1) + "\n")
+
+
+def sign_payload(payload: bytes, *signers: str) -> Envelope:
+    """Return the payload signed by keys of those names."""
+    message = pae(payload)
+    return seal(payload, [Signature(key(name).public.keyid, key(name).sign(message)) for name in signers])
+
+
+def root_body(**changes: Any) -> JSONObject:
+    """Return the body of a root with one admin, its key that of the name `root`, and one mark key."""
+    body: JSONObject = {
+        "name": "holes", "origin": "o", "version": 1, "fold": 1, "order": {"type": "log"}, "threshold": 1, "authority_threshold": 1,
+        "admins": [{"name": "a", "key": key("root").public.text}], "mark_keys": [key("mark").public.text], "log_keys": [],
+        "clock_keys": [], "witnesses": [], "quorum": 0, "fresh_for": 300, "stale_after": 86400, "state_every": 4, "expires": None,
+    }  # fmt: skip
+    return {**body, **changes}
+
+
+def permissions(name: str, kinds: list[Any], grant: list[Any], ops: list[Any] | None = None) -> JSONObject:
+    """Return the body of permissions with one `allow`."""
+    return {"name": name, "allow": [{"ops": ops or ["put", "patch", "drop"], "kinds": kinds, "scope": {}}], "grant": grant}
+
+
+def member(name: str, *names: str, key_of: str = "", **other: Any) -> JSONObject:
+    """Return the body of a member (or, with `expires`, an invite)."""
+    return {"name": name, "type": "user", "key": key(key_of or name).public.text, "permissions": list(names), **other}
+
+
+def rights(story: Story) -> None:
+    """Right and grant may come from different permissions; what is involved where."""
+    story.ok(
+        "permissions: right on assignments and members, no grant",
+        "put",
+        "permissions/right",
+        permissions("right", ["assignment", "member"], []),
+    )
+    story.ok("permissions: grants g1", "put", "permissions/g1", permissions("g1", [], ["g1"]))
+    story.ok("permissions: grants g2", "put", "permissions/g2", permissions("g2", [], ["g2"]))
+    story.ok("member with all three", "put", "member/olga", member("olga", "right", "g1", "g2"), "root", "olga")
+    story.ok(
+        "grant: each id in another permission than the right and the other id",
+        "put",
+        "assignment/a1",
+        {"members": [], "permissions": ["g1", "g2"]},
+        "olga",
+    )
+    story.ok(
+        "assignment: no permissions, members that are no ids of members",
+        "put",
+        "assignment/a2",
+        {"members": ["root", "mark", "g1"], "permissions": []},
+        "olga",
+    )
+    story.ok("assignment by root of what olga may not grant", "put", "assignment/a3", {"members": ["olga"], "permissions": ["right"]})
+    story.no("drop of an assignment: its permissions are involved", "drop", "assignment/a3", None, "olga")
+    story.ok("assignment by root with an id that is no permission", "put", "assignment/a4", {"members": ["olga"], "permissions": ["p9"]})
+    story.no("drop of it: an id is involved though it is no live permission", "drop", "assignment/a4", None, "olga")
+    story.ok("drop of an assignment inside the grant", "drop", "assignment/a1", None, "olga")
+    story.ok(
+        "and back by put: a return involves the body after only", "put", "assignment/a1", {"members": [], "permissions": ["g2"]}, "olga"
+    )
+    story.ok("member by right and grant", "put", "member/pat", member("pat", "g1"), "olga", "pat")
+    story.no("member itself: the right on members does not let it change its name", "patch", "member/olga", {"name": "olive"}, "olga")
+    story.ok("member itself: a patch that changes nothing", "patch", "member/olga", {}, "olga")
+    story.no("root gives a member a taken name", "patch", "member/pat", {"name": "olga"})
+    story.ok("root gives a member another name", "patch", "member/pat", {"name": "patricia"})
+    story.ok("and the old name is free", "put", "member/pat2", member("pat", "g1", key_of="pat2"), "olga", "pat2")
+
+
+def marks(story: Story) -> None:
+    """Time in the fold when a root lets it go back."""
+    story.ok("mark: late", "put", "mark/mark", {"time": "2030-01-01T00:00:00Z", "state": None}, "mark")
+    story.ok(
+        "invite that is expired at once", "put", "invite/i1", member("ivy", "g1", key_of="i1", expires="2029-01-01T00:00:00Z"), "root", "i1"
+    )
+    body = member("ivy", "g1", invite="i1")
+    story.no("join: expired", "put", "member/", body, "i1", "ivy")
+    story.ok("root version 2", "put", "root/root", root_body(version=2))
+    story.no("join: still expired, a root is no mark", "put", "member/", body, "i1", "ivy")
+    story.ok("mark: back after the root", "put", "mark/mark", {"time": "2028-01-01T00:00:00Z", "state": None}, "mark")
+    story.ok("join: not expired by the time that the log tells now", "put", "member/", body, "i1", "ivy")
+    story.no(
+        "the id of a spent invite never comes back",
+        "put",
+        "invite/i1",
+        member("ivy2", "g1", key_of="i2", expires="2029-01-01T00:00:00Z"),
+        "root",
+        "i2",
+    )
+
+
+def schemas(story: Story) -> None:
+    """Schemas that move, and what they bind."""
+    story.ok("schema for tab", "put", "schema/s1", {"kind": "tab", "unique": [["n"]], "refs": []})
+    story.ok("tab 1", "put", "tab/t1", {"n": 1})
+    story.no("tab 2 with the same value", "put", "tab/t2", {"n": 1})
+    story.ok("tub 1, of no schema", "put", "tub/u1", {"n": 1})
+    story.ok("tub 2, the same value", "put", "tub/u2", {"n": 1})
+    story.ok("the schema moves to tub", "patch", "schema/s1", {"kind": "tub"})
+    story.ok("tab is free", "put", "tab/t2", {"n": 1})
+    story.no("tub is bound, by values that stood there before", "put", "tub/u3", {"n": 1})
+    story.ok("tub 2 changes another attribute", "patch", "tub/u2", {"x": {"b": None, "c": {"d": None}}})
+    story.ok("and the same by a put: null, objects and all", "put", "tub/u2", {"n": 1, "x": {"c": {}}})
+    story.no("schema for tub by another id", "put", "schema/s2", {"kind": "tub", "unique": [], "refs": []})
+    story.ok("schema for tab again", "put", "schema/s2", {"kind": "tab", "unique": [], "refs": []})
+    story.no("a schema moves to a kind that has one", "patch", "schema/s1", {"kind": "tab"})
+    story.ok("a schema goes", "drop", "schema/s2")
+    story.ok("another takes its kind", "put", "schema/s3", {"kind": "tab", "unique": [], "refs": []})
+    story.no("it does not come back beside that", "put", "schema/s2", {"kind": "tab", "unique": [], "refs": []})
+    story.ok("it comes back for another kind", "put", "schema/s2", {"kind": "tob", "unique": [], "refs": []})
+    story.ok("equal objects have one value whatever wrote them", "put", "tub/u4", {"n": {"a": 1, "b": [0.5]}})
+    story.no("unique: an equal object", "put", "tub/u5", {"n": {"b": [0.5], "a": 1}})
+    story.no("unique: patched into an equal object", "patch", "tub/u2", {"n": {"a": 1, "b": [0.5]}})
+
+
+def references(story: Story) -> None:
+    """What refers to a policy, and what holds it."""
+    story.ok("permissions on leaf and twig", "put", "permissions/grow", permissions("grow", ["leaf", "twig"], []))
+    story.ok("gardener", "put", "member/gus", member("gus", "grow"), "root", "gus")
+    for name in ("l1", "l2", "l3", "l4", "l5", "l6"):
+        story.ok(f"leaf {name}", "put", f"leaf/{name}", {}, "gus")
+    story.ok("twig: names l1 before the schema", "put", "twig/w1", {"on": "l1"}, "gus")
+    story.ok("twig: a list that is no set", "put", "twig/w2", {"on": ["l2", "l2", 1, ["l3"], {"l3": "l3"}]}, "gus")
+    story.ok("twig: over 1,024 names", "put", "twig/w3", {"on": [*(f"x{n}" for n in range(1024)), "l4"]}, "gus")
+    story.ok("twig: names a twig where a leaf belongs", "put", "twig/w4", {"on": "w5"}, "gus")
+    story.ok("twig w5", "put", "twig/w5", {}, "gus")
+    refs: list[Any] = [
+        {"attr": "on", "kind": "leaf", "drop": "refuse"},
+        {"attr": "by", "kind": "leaf", "drop": "keep"},
+        {"attr": "top", "kind": "root", "drop": "keep"},
+    ]
+    story.ok("schema for twig", "put", "schema/sw", {"kind": "twig", "unique": [], "refs": refs})
+    story.no("refuse: a reference older than the schema holds", "drop", "leaf/l1", None, "gus")
+    story.no("refuse: it stands in a list, of whatever form", "drop", "leaf/l2", None, "gus")
+    story.ok("no reference: it stands deeper in the list", "drop", "leaf/l3", None, "gus")
+    story.no("refuse: it stands in a list of 1,025", "drop", "leaf/l4", None, "gus")
+    story.ok("no reference: the policy is of another kind than refs says", "drop", "twig/w5", None, "gus")
+    story.ok("twig: one kept, the root", "put", "twig/w6", {"by": ["l5"], "top": "root"}, "gus")
+    story.no("twig: the mark is no root", "put", "twig/w7", {"top": "mark"}, "gus")
+    story.ok("keep does not hold", "drop", "leaf/l5", None, "gus")
+    story.ok("a reference is taken over", "patch", "twig/w1", {"on": ["l6", "w1"]}, "gus")
+    story.ok("so the old one is free", "drop", "leaf/l1", None, "gus")
+    story.no("and the new one held", "drop", "leaf/l6", None, "gus")
+    story.ok("the schema forgets the reference", "patch", "schema/sw", {"refs": refs[1:]})
+    story.ok("and holds it no more", "drop", "leaf/l6", None, "gus")
+
+
+def numbers_and_text(story: Story) -> None:
+    """Canonical JSON where libraries differ."""
+    body: JSONObject = {
+        "n": [4503599627370495.5, 0.30000000000000004, 0.000001, 1.5e-7, 0.00001, 123456789.12345678, 2.2250738585072014e-308, 0.1]
+    }
+    story.ok("numbers: the halves and the small ones", "put", "thing/n1", body)
+    controls = "".join(map(chr, range(1, 32))) + '"\\/\x7f\u0080'
+    story.ok("text: all controls", "put", "thing/n2", {"t": controls, controls: 1})
+    story.ok(
+        "names: UTF-16 order below and above", "put", "thing/n3", {"\ue000": 1, "\U00010000": 2, "\uffff": 3, "\ud7ff": 4, "z": 5, "": 6}
+    )
+    payload = story.signed("put", "thing/n4", {"t": "A\b\x1fZ"}, "root").payload
+    for note, old, new in (
+        ("text: \\u0008 for \\b", b"\\b", b"\\u0008"),
+        ("text: \\u001F for \\u001f", b"\\u001f", b"\\u001F"),
+        ("number: 1.0 for 1", b'"v":1', b'"v":1.0'),
+        ("number: 0.1e1 for 1", b'"v":1', b'"v":0.1e1'),
+        ("number: 2^53-1 by a longer name", b'"t":"A\\b\\u001fZ"', b'"t":9007199254740991.0'),
+        ("number: rounds to 2^53", b'"t":"A\\b\\u001fZ"', b'"t":9007199254740991.5'),
+        ("number: one digit more than it takes", b'"t":"A\\b\\u001fZ"', b'"t":0.30000000000000004441'),
+        ("number: rounds to 0", b'"t":"A\\b\\u001fZ"', b'"t":1e-400'),
+        ("number: exponent in capitals", b'"t":"A\\b\\u001fZ"', b'"t":1.5E-7'),
+        ("number: exponent with a zero", b'"t":"A\\b\\u001fZ"', b'"t":1.5e-07'),
+    ):
+        story.case(note, sign_payload(payload.replace(old, new), "root"), void=True)
+    story.ok("the same id, as it should be", "put", "thing/n4", {"t": "A\b\x1fZ"})
+
+
+def first_root() -> None:
+    """A network may begin with a root of any fold: only later roots are held to the fold before them."""
+    story = Story("a first root of fold 7: accepted by the rules of fold 1, and a program that knows only fold 1 stops here")
+    story.case("root 1 of fold 7", story.signed("put", "root/root", root_body(fold=7), "root"))
+    story.write("holes-first.json")
+
+
+def main() -> None:
+    """Write both files."""
+    story = Story("cases that the text leaves easy to read in two ways")
+    story.ok("root 1", "put", "root/root", root_body())
+    for chapter in (rights, marks, schemas, references, numbers_and_text):
+        chapter(story)
+    story.write("holes.json")
+    first_root()
+
+
+if __name__ == "__main__":
+    main()
