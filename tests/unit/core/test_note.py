@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 
 from ledger.core.errors import FormatError, SignatureError
-from ledger.core.keys import PrivateKey
+from ledger.core.keys import PrivateKey, PublicKey
 from ledger.core.limits import LIMITS
 from ledger.core.note import (
     CLOCK_KIND,
@@ -152,6 +153,18 @@ def test_key_id_covers_name_kind_and_key() -> None:
     keys = [LOG_KEY, replace(LOG_KEY, name="other"), replace(LOG_KEY, kind=CLOCK_KIND), replace(LOG_KEY, public=CLOCK.public)]
     assert len({key.key_id for key in keys}) == 4
     assert [parse_vkey(key.text) for key in keys] == keys
+
+
+def test_kinds_are_those_that_the_specifications_assign() -> None:
+    assert base64.b64decode(LOG_KEY.text.split("+", 2)[2]) == b"\x01" + LOG.public.raw
+    assert base64.b64decode(CLOCK_KEY.text.split("+", 2)[2]) == b"\x04" + CLOCK.public.raw
+    assert CLOCK_KEY.key_id == sha256(CLOCK_KEY.name.encode() + b"\n\x04" + CLOCK.public.raw).digest()[:4]
+
+
+def test_plus_in_the_base64_of_a_verifier_key_is_part_of_it() -> None:
+    key = VerifierKey("k", LOG_KIND, PublicKey(b"\xfb\xef\xbe" * 10 + b"\xfb\xef"))
+    assert key.text.count("+") > 2
+    assert parse_vkey(key.text) == key
 
 
 def test_clock_line_signs_the_cosignature_message() -> None:

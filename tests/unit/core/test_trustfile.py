@@ -122,6 +122,14 @@ def test_text_that_is_no_trust_file_is_refused(text: str) -> None:
         parse_trust_file(text.encode())
 
 
+def test_trust_file_of_64_kib_is_read_and_one_byte_more_is_not() -> None:
+    raw = b"quorum none\n#".ljust(64 * 1024, b"x")
+    assert len(raw) == MAX_FILE
+    assert parse_trust_file(raw).quorum == "none"
+    with pytest.raises(FormatError, match="at most 65536 bytes"):
+        parse_trust_file(raw + b"x")
+
+
 def test_names_are_opaque_octets() -> None:
     raw = b"witness K\xff\xe2\x84\xaa " + W0.encode() + b"\nquorum K\xff\xe2\x84\xaa\n"
     policy = parse_trust_file(raw)
