@@ -85,6 +85,8 @@ def test_note_without_lines_is_not_written() -> None:
         b"text\n",
         b"text\n\n",
         "text\n\n— k MTIzNDU=".encode(),
+        "text\n\n— k MTIzNDU=x".encode(),
+        "— k MTIzNDU=\n".encode(),
         "text\n— k MTIzNDU=\n".encode(),
         b"text\n\n- k MTIzNDU=\n",
         "text\n\n—k MTIzNDU=\n".encode(),
@@ -162,7 +164,7 @@ def test_kinds_are_those_that_the_specifications_assign() -> None:
 
 
 def test_plus_in_the_base64_of_a_verifier_key_is_part_of_it() -> None:
-    key = VerifierKey("k", LOG_KIND, PublicKey(b"\xfb\xef\xbe" * 10 + b"\xfb\xef"))
+    key = VerifierKey("k", LOG_KIND, PublicKey(b"\xef\xbe" + b"\xfb\xef\xbe" * 10))
     assert key.text.count("+") > 2
     assert parse_vkey(key.text) == key
 
