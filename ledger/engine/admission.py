@@ -8,24 +8,23 @@ from typing import TYPE_CHECKING
 from ledger.core.backend import Placed, Refused
 from ledger.core.canonical import format_time, parse_time
 from ledger.core.envelope import Envelope, parse_envelope, sign
-from ledger.core.errors import FormatError, InternalError, LedgerError, SizeMismatchError, UnsupportedError
+from ledger.core.errors import FormatError, InternalError, LedgerError, NotReadyError, SizeMismatchError, UnsupportedError
 from ledger.core.fold import KNOWN_FOLD, Void, judge
 from ledger.core.limits import LIMITS
-from ledger.core.state import Accepted
 from ledger.core.statement import MARK, ROOT, Statement
+from ledger.engine.transaction import MARKED
 from ledger.engine.view import SqlState
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ledger.core.canonical import JSONObject
     from ledger.core.fold import Check
     from ledger.core.ports import Signer
     from ledger.core.root import Root
+    from ledger.core.state import Accepted
     from ledger.engine.transaction import Transaction
-
-MARKED = "marked"  # the size whose state root the newest mark with one carries
 
 
 @dataclass(slots=True)
@@ -63,22 +62,25 @@ def read_envelope(entry: Envelope | bytes) -> Envelope | FormatError:
 class Admission:
     """One batch on its way into one transaction."""
 
-    def __init__(self, transaction: Transaction, check: Check) -> None:
+    def __init__(self, transaction: Transaction, check: Check, may_grow: Callable[[Transaction], bool]) -> None:
+        """`may_grow` is asked after each root: whether the log could take one more entry and be signed."""
         self._transaction = transaction
         self._check = check
+        self._may_grow = may_grow
+        self._ended = False
         self._marks = 0
         self._placed: dict[str, int] = {}
-        self.new_root = False
+        self.entries: list[bytes] = []
 
     @property
-    def added(self) -> int:
+    def placed(self) -> int:
         """Return how many entries were placed, marks not counted."""
         return len(self._placed)
 
     def admit(self, request: Request) -> None:
         """Judge the envelopes of a request in order and fill in its outcomes. Receipts come later."""
         # A mark that this batch made itself is nothing the caller could have seen.
-        unseen = self._marks if self.added == 0 else 0
+        unseen = self._marks if self.placed == 0 else 0
         size = self._transaction.size
         if request.expected_size is not None and not size - unseen <= request.expected_size <= size:
             request.failed = SizeMismatchError(f"the log has {size} entries, not {request.expected_size}", size=size)
@@ -89,6 +91,8 @@ class Admission:
         statement = envelope.statement
         if statement.kind == ROOT and statement.body is not None and statement.body.get("fold") not in {None, KNOWN_FOLD}:
             return Refused(UnsupportedError("this program does not know the fold that the root asks for"))
+        if self._ended:
+            return Refused(NotReadyError("a new root ends this order, or closes the log keys of this home"))
         index = self._transaction.size
         verdict = judge(self._transaction.view, envelope, index, check=self._check)
         if isinstance(verdict, Void):
@@ -103,21 +107,26 @@ class Admission:
     def _place(self, envelope: Envelope, accepted: Accepted) -> None:
         index = self._transaction.add(envelope.entry, envelope.statement.digest)
         self._transaction.accept(index, accepted)
-        self.new_root = self.new_root or envelope.statement.kind == ROOT
+        self.entries.append(envelope.entry)
+        if envelope.statement.kind == ROOT:
+            self._ended = not self._may_grow(self._transaction)
 
     # -- marks ---------------------------------------------------------------------------------------------------
 
     def mark(self, root: Root, signer: Signer | None, now: int, state_roots: dict[int, str]) -> None:
         """Place a mark when the last is over 60 s old and this home holds a mark key of the root.
 
-        `state_roots` holds state roots computed ahead, by size; a missing one is computed here. InternalError when the fold refuses the mark.
+        `state_roots` holds state roots computed ahead, by size; a missing one is computed here. InternalError when the
+        fold refuses the mark.
         """
         if signer is None or signer.public not in root.mark_keys:
             return
         view = self._transaction.view
-        last = view.record(MARK)
-        least = 0 if last is None else parse_time(str(last.content["time"]))
-        if last is not None and now - least <= LIMITS.mark_after_seconds:
+        last, ruler = view.record(MARK), view.record(ROOT)
+        # The clock that a root replaces may have been wrong: its first mark starts anew.
+        renewed = last is None or ruler is None or last.index < ruler.index
+        least = 0 if last is None or renewed else parse_time(str(last.content["time"]))
+        if now - least <= LIMITS.mark_after_seconds:
             return
         time = format_time(max(now, least))
         body: JSONObject = {"time": time, "state": self._state(root.state_every, state_roots)}

@@ -1,7 +1,7 @@
 """Verifying many signatures ahead of the fold, on threads: the libraries free the interpreter while they compute.
 
-The fold asks `Checked.check` for each signature it needs. What was verified before is looked up, everything else is verified on the spot, so
-the verdict never depends on what ran ahead. A key is known here once the fold has asked with it.
+The fold asks `Checked.check` for each signature it needs. What was verified before is looked up, everything else is verified on
+the spot, so the verdict never depends on what ran ahead. A key is known here once the fold has asked with it.
 """
 
 from __future__ import annotations

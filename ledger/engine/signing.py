@@ -66,36 +66,36 @@ class NoteSigner:
 
     def __init__(self, keys: SequencerKeys) -> None:
         self.keys = keys
-        self._roots: list[PlacedRoot] = []
+        self.roots: list[PlacedRoot] = []
 
     @property
     def root(self) -> Root:
         """Return the root in force. NotReadyError before there is one: nothing is signed before index 0 stands."""
-        if not self._roots:
+        if not self.roots:
             raise NotReadyError("the log has no root yet", advice="Make the network first.")
-        return self._roots[-1].root
-
-    @property
-    def has_root(self) -> bool:
-        """Tell whether version 1 stands."""
-        return bool(self._roots)
+        return self.roots[-1].root
 
     def learn(self, connection: apsw.Connection) -> None:
         """Read the roots of the stored log: at start, and after a root or a roll-back."""
-        self._roots = placed_roots(connection)
+        self.roots = placed_roots(connection)
+
+    def can_sign(self, size: int) -> bool:
+        """Tell whether this home could sign a tree of that size: the log still orders by itself and holds a log key open then."""
+        return self.root.order["type"] == "log" and bool(self._open(size))
+
+    def _open(self, size: int) -> list[Signer]:
+        open_keys, origin = tenures(self.roots), self.root.origin
+        found = ((signer, open_keys.get(log_vkey(origin, signer))) for signer in self.keys.log)
+        return [signer for signer, tenure in found if tenure is not None and tenure.covers(size)]
 
     def log_note(self, size: int, root_hash: bytes) -> Note:
         """Return the checkpoint of a tree, signed with every log key held that is open at its size. NotReadyError if none is."""
-        origin, open_keys = self.root.origin, tenures(self._roots)
+        origin = self.root.origin
         text = Checkpoint(origin, size, root_hash).text
-        lines = []
-        for signer in self.keys.log:
-            tenure = open_keys.get(log_vkey(origin, signer))
-            if tenure is not None and tenure.covers(size):
-                lines.append(log_line(text, origin, signer))
+        lines = tuple(log_line(text, origin, signer) for signer in self._open(size))
         if not lines:
             raise NotReadyError(f"no log key of this home is open at size {size}", advice="Give this home the log key that the root names.")
-        return Note(text, tuple(lines))
+        return Note(text, lines)
 
     def with_clock(self, note: Note, time: int) -> Note:
         """Return the note with the clock line, last; as it is when the root names no clock key of this home."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ledger.core.state import Accepted
 
 KEPT_CHECKPOINTS = 256
+MARKED = "marked"  # the size whose state root the newest mark with one carries
 
 
 class Transaction(Snapshot):
@@ -126,6 +127,7 @@ class Transaction(Snapshot):
         self.connection.execute("DELETE FROM outbox WHERE idx > ?", (size,))
         # Rows of `digest` from `size` on stay: a hit there is refuted by the entry. The mark of what is complete goes back.
         self.connection.execute("UPDATE meta SET value=? WHERE name=? AND value>?", (size, DIGESTS, size))
+        self.connection.execute("DELETE FROM meta WHERE name=? AND value>?", (MARKED, size))
         self.digests_added = [(digest, index) for digest, index in self.digests_added if index < size]
         self.cut_to = size if self.cut_to is None else min(self.cut_to, size)
         self.frontier = Frontier.load(size, self)

@@ -1,0 +1,69 @@
+"""The fork guard: a database that is older than what left this home must not be signed on (DESIGN 5)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from ledger.core.errors import CorruptError, ForkRiskError, UsageError
+from ledger.core.merkle import tree_root
+from ledger.engine.headfile import HeadFile, LeftHead
+
+if TYPE_CHECKING:
+    from ledger.engine.snapshot import Snapshot
+    from ledger.engine.store import Store
+
+RESTORED = "restored"
+
+
+class ForkGuard:
+    """Decides at start whether this home may sign. A plain restart may; a restored, a newer or a missing head file may not."""
+
+    def __init__(self, store: Store, file: HeadFile) -> None:
+        self._store = store
+        self.file = file
+        self.risk: str | None = None
+
+    async def check(self) -> None:
+        """Look at the database and the head file. A risk found is written down, so that a restart does not forget it."""
+        try:
+            left = await asyncio.to_thread(self.file.read)
+        except CorruptError as error:
+            self.risk = error.message
+        else:
+            self.risk = await self._store.read(lambda snapshot: find_risk(snapshot, left))
+        if self.risk is not None:
+            reason = self.risk
+            await self._store.write(lambda transaction: transaction.put_meta(RESTORED, reason))
+
+    def refuse(self) -> None:
+        """Raise ForkRiskError when this home may not sign."""
+        if self.risk is not None:
+            raise ForkRiskError(
+                f"signing on could fork the log: {self.risk}",
+                advice="Bring the missing entries back from nodes or mirrors, or accept the loss with --accept-fork-risk SIZE.",
+            )
+
+    async def accept(self, size: int) -> None:
+        """Take the log as it is, at `size` entries, for the newest there is: an operator says so. UsageError for another size."""
+        head = await self._store.read(lambda snapshot: snapshot.head())
+        if head.size != size:
+            raise UsageError(f"the log has {head.size} entries, not {size}")
+        await asyncio.to_thread(self.file.write, LeftHead(head.size, head.root))
+        await self._store.write(lambda transaction: transaction.put_meta(RESTORED, None))
+        self.risk = None
+
+
+def find_risk(snapshot: Snapshot, left: LeftHead | None) -> str | None:
+    """Return why signing on from this database could fork the log, None when it cannot."""
+    flag = snapshot.meta(RESTORED)
+    if flag is not None:
+        return str(flag)
+    head = snapshot.head()
+    if left is None:
+        return None if head.size == 0 else "head.json is missing, so nothing says which tree left this home last"
+    if left.size > head.size:
+        return f"head.json says that {left.size} entries left this home; the database has {head.size}"
+    if left.size and tree_root(left.size, snapshot) != left.root:
+        return f"head.json says that another tree of {left.size} entries left this home"
+    return None

@@ -1,0 +1,64 @@
+"""The first entries of a new log: root version 1, and what its maker publishes with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ledger.core.backend import Refused
+from ledger.core.errors import ConflictError, UsageError
+from ledger.engine.sequencer import HEAD_FILE, Sequencer
+from ledger.engine.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from ledger.core.backend import Placed
+    from ledger.core.envelope import Envelope
+    from ledger.core.ports import Clock
+    from ledger.engine.signing import SequencerKeys
+
+
+async def create_log(path: Path, envelopes: Sequence[Envelope], keys: SequencerKeys, clock: Clock) -> list[Placed]:
+    """Make the ledger at `path` with these entries, the first of which is root version 1; its digest becomes the network id.
+
+    One batch: all of them stand when this returns, or the file is gone again. Raises ConflictError when `path` exists, and the error of the
+    first envelope that is refused.
+    """
+    if not envelopes or envelopes[0].statement.kind != "root":
+        raise UsageError("a log begins with its root")
+    if path.with_name(HEAD_FILE).exists():
+        raise ConflictError(f"{path.parent} has a {HEAD_FILE}: a log lived here", advice="Choose another directory, or restore that log.")
+    store = Store.open(path, create=True)
+    placed = False
+    try:
+        results = await _write_first(store, envelopes, keys, clock)
+        placed = True
+    finally:
+        store.close()
+        if not placed:
+            _remove(path)
+    return results
+
+
+async def _write_first(store: Store, envelopes: Sequence[Envelope], keys: SequencerKeys, clock: Clock) -> list[Placed]:
+    network = envelopes[0].statement.digest
+    await store.write(lambda transaction: transaction.pin(network))
+    sequencer = Sequencer(store, keys, clock=clock)
+    await sequencer.start()
+    try:
+        results = await sequencer.append(envelopes)
+    finally:
+        await sequencer.close()
+    placed = []
+    for one in results:
+        if isinstance(one, Refused):
+            raise one.error
+        placed.append(one)
+    return placed
+
+
+def _remove(path: Path) -> None:
+    """Take back what a failed genesis made. Nothing of it left this home."""
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm", HEAD_FILE):
+        path.with_name(name).unlink(missing_ok=True)

@@ -1,0 +1,312 @@
+"""The sequencer: the one owner of the tree. It admits, orders, signs and commits, a batch at a time (DESIGN 5).
+
+One task does everything that signs, batches (`commit`, `outlet`) and renewals of the clock line, never two at once. There is no recovery
+code: `start` reads what is committed and lets its note leave, after a crash as after any other stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ledger.core.backend import Head, Placed, Refused
+from ledger.core.envelope import Envelope
+from ledger.core.errors import AlarmError, BusyError, FormatError, InternalError, LedgerError, NotReadyError, OutcomeUnknown, TooLargeError
+from ledger.core.limits import LIMITS
+from ledger.engine.admission import Request, read_envelope
+from ledger.engine.commit import CLOCK, Committed, Committer
+from ledger.engine.feed import Feed
+from ledger.engine.forkguard import ForkGuard
+from ledger.engine.headfile import HeadFile, LeftHead
+from ledger.engine.outlet import Outlet
+from ledger.engine.receipts import add_receipts
+from ledger.engine.signatures import THREADS, WORTH_IT, Checked
+from ledger.engine.signing import GuardedClock, NoteSigner, SequencerKeys, Witnesses
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ledger.core.ports import Clock, Observer
+    from ledger.core.root import Root
+    from ledger.engine.snapshot import Snapshot, StoredHead
+    from ledger.engine.store import Store
+
+HEAD_FILE = "head.json"
+WINDOW_SECONDS = 0.001
+STATE_AHEAD = 1_024  # from this `state_every` on, state roots are computed before a mark asks for them
+STATE_ROOTS_KEPT = 4
+
+
+class Sequencer:
+    """Appends to one store. `start` before anything else, `close` at the end. For one event loop.
+
+    `feed` tells of every note that leaves; `feed.head` is the newest one. What the store holds beyond it has not left.
+    """
+
+    def __init__(
+        self, store: Store, keys: SequencerKeys, *, clock: Clock, observer: Observer | None = None, witnesses: Witnesses | None = None
+    ) -> None:
+        """Take an open, writable store. `witnesses` is needed only when the root wants a quorum."""
+        self.store = store
+        self.feed = Feed(Head(0, 0))
+        self._observer = observer
+        self._clock = clock
+        self._signer = NoteSigner(keys)
+        self._guarded = GuardedClock(clock)
+        self._checked = Checked()
+        self._committer = Committer(store, self._signer, self._guarded, self._checked)
+        file = HeadFile(store.path.with_name(HEAD_FILE))
+        self._guard = ForkGuard(store, file)
+        self._outlet = Outlet(store, self._signer, (clock, self._guarded), file, self.feed)
+        self._outlet.witnesses = witnesses
+        self._outlet.observe = self._event
+        self._queue: deque[Request] = deque()
+        self._waiting = 0
+        self._wake = asyncio.Event()
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="verify")
+        self._state_task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+        self._stopped: LedgerError | None = None
+
+    # -- life ----------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Read what is committed, decide whether this home may sign, let the newest note leave, then take requests.
+
+        With a fork risk it starts too, and refuses every append. Raises CorruptError, and NotReadyError when no log key is open.
+        """
+        await self._guard.check()
+        head, last = await self.store.read(self._read_start)
+        self._guarded.raise_to(last)
+        self._outlet.left = LeftHead(head.size, head.root)
+        if self._guard.risk is not None:
+            self._event("fork-risk", reason=self._guard.risk)
+        else:
+            # Before anything can leave for the first time: a missing file means that the home was restored.
+            await self._outlet.write_head_file()
+            if head.size:
+                note = self._signer.log_note(head.size, head.root)
+                time = self._guarded.time()
+                await self.store.write(lambda transaction: transaction.put_meta(CLOCK, time))
+                await self._outlet.leave(Committed(head.size, head.size, head.root, note, time))
+        self._task = asyncio.create_task(self._run(), name="sequencer")
+
+    def _read_start(self, snapshot: Snapshot) -> tuple[StoredHead, int]:
+        self._signer.learn(snapshot.connection)
+        return snapshot.head(), int(snapshot.meta(CLOCK) or 0)
+
+    async def close(self) -> None:
+        """Sequence what is queued, write `head.json`, stop. Idempotent. The store stays open."""
+        self._closing = True
+        self._wake.set()
+        task, self._task = self._task, None
+        if task is not None:
+            await task
+            if self._state_task is not None:
+                await self._state_task
+            await self._outlet.close()
+        self._pool.shutdown(wait=False)
+
+    @property
+    def stopped(self) -> LedgerError | None:
+        """Return why nothing is sequenced any more, None while it is."""
+        return self._stopped
+
+    @property
+    def fork_risk(self) -> str | None:
+        """Return why this home may not sign, None when it may."""
+        return self._guard.risk
+
+    @property
+    def root(self) -> Root | None:
+        """Return the root in force, None before there is one."""
+        return self._signer.root if self._signer.roots else None
+
+    @property
+    def waiting(self) -> int:
+        """Return how many entries wait for their turn."""
+        return self._waiting
+
+    @property
+    def clock_suspect(self) -> bool:
+        """Tell whether the wall clock jumped ahead and is not signed until `confirm_clock`."""
+        return self._guarded.suspect
+
+    def confirm_clock(self) -> None:
+        """Sign the wall clock again after a jump: an operator, or a witness's time, says that it is right."""
+        self._guarded.confirm()
+
+    async def accept_fork_risk(self, size: int, *, clock: int = 0) -> None:
+        """Take the log of `size` entries for the newest there is, though more may have left; the clock goes on above `clock`.
+
+        Start a new sequencer afterwards. UsageError when the log has another size.
+        """
+        await self.store.write(lambda transaction: transaction.put_meta(CLOCK, max(clock, int(transaction.meta(CLOCK) or 0))))
+        await self._guard.accept(size)
+
+    # -- requests ------------------------------------------------------------------------------------------------
+
+    async def append(
+        self, envelopes: Sequence[Envelope | bytes], *, expected_size: int | None = None, receipts: bool = True
+    ) -> list[Placed | Refused]:
+        """Place envelopes, one result each, in order. Durable, signed and out when this returns.
+
+        Raises SizeMismatchError, BusyError (the queue is full), TooLargeError, NotReadyError, ForkRiskError, and OutcomeUnknown when the
+        commit failed at its last step.
+        """
+        self._check_open()
+        if len(envelopes) > LIMITS.batch_entries:
+            raise TooLargeError(f"at most {LIMITS.batch_entries} entries a request")
+        if self._waiting + len(envelopes) > LIMITS.queue:
+            raise BusyError("too many entries are waiting", retry_after=round(random.uniform(0.5, 2.0), 3))  # noqa: S311 - jitter
+        if not envelopes:
+            return []
+        self._waiting += len(envelopes)
+        try:
+            read = await self._read_envelopes(envelopes)
+            self._check_open()
+        except BaseException:
+            self._waiting -= len(envelopes)
+            raise
+        request = Request(read, asyncio.get_running_loop().create_future(), expected_size, receipts)
+        self._queue.append(request)
+        self._wake.set()
+        # A caller that gives up does not undo what others share: its entries are placed all the same.
+        return await asyncio.shield(request.future)
+
+    def _check_open(self) -> None:
+        self._guard.refuse()
+        if self._stopped is not None:
+            raise NotReadyError(f"the sequencer stopped: {self._stopped.message}", advice="Start the ledger again.")
+        if self._closing or self._task is None:
+            raise NotReadyError("the sequencer is not running")
+
+    async def _read_envelopes(self, envelopes: Sequence[Envelope | bytes]) -> list[Envelope | FormatError]:
+        if len(envelopes) < WORTH_IT:
+            return [read_envelope(one) for one in envelopes]
+        return await asyncio.get_running_loop().run_in_executor(None, self._read_many, envelopes)
+
+    def _read_many(self, envelopes: Sequence[Envelope | bytes]) -> list[Envelope | FormatError]:
+        read = [read_envelope(one) for one in envelopes]
+        self._checked.spread([one for one in read if isinstance(one, Envelope)], self._pool)
+        return read
+
+    # -- the one task that signs ---------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        crowded = False
+        while self._queue or not self._closing:
+            if not self._queue:
+                await self._idle()
+                continue
+            if crowded:
+                await asyncio.sleep(WINDOW_SECONDS)
+            batch = self._take()
+            crowded = len(batch) > 1
+            if self._stopped is None:
+                await self._sequence(batch)
+            else:
+                _fail(batch, NotReadyError(f"the sequencer stopped: {self._stopped.message}"))
+
+    async def _idle(self) -> None:
+        """Wait for a request; renew the clock line when it is due."""
+        self._wake.clear()
+        due = None if self._stopped is not None or self._guard.risk is not None else self._outlet.renewal_in()
+        try:
+            await asyncio.wait_for(self._wake.wait(), due)
+        except TimeoutError:
+            try:
+                await self._outlet.renew()
+            except LedgerError as error:
+                self._stop(error)
+
+    def _take(self) -> list[Request]:
+        """Take what is queued, in order, up to a batch of 1,000 entries or 4 MiB, but always one request."""
+        batch: list[Request] = []
+        count = octets = 0
+        while self._queue:
+            request = self._queue[0]
+            count, octets = count + len(request.envelopes), octets + request.octets
+            if batch and (count > LIMITS.batch_entries or octets > LIMITS.batch_bytes):
+                break
+            batch.append(self._queue.popleft())
+            self._waiting -= len(request.envelopes)
+        return batch
+
+    async def _sequence(self, batch: list[Request]) -> None:
+        began = self._clock.monotonic()
+        try:
+            committed = await self.store.run(partial(self._committer.commit, batch))
+            if committed is not None:
+                await self._outlet.leave(committed)
+                self._compute_state_ahead(committed)
+            note = self.feed.head.checkpoint
+            if note is not None:
+                await self.store.read(partial(add_receipts, batch, self._outlet.left.size, note))
+        except (OutcomeUnknown, AlarmError, InternalError) as error:
+            # An unwitnessed note is an unknown outcome too, but the next batch may find the witnesses again.
+            if not isinstance(error, OutcomeUnknown) or error.operation == "commit":
+                self._stop(error)
+            _fail(batch, error)
+        except LedgerError as error:
+            _fail(batch, error)
+        except Exception as error:  # noqa: BLE001 - a bug of ours must not leave callers waiting for ever
+            failure = InternalError(f"the sequencer failed: {error!r}")
+            failure.__cause__ = error
+            self._stop(failure)
+            _fail(batch, OutcomeUnknown(failure.message, operation="commit"))
+        else:
+            _resolve(batch)
+        self._event("batch", entries=sum(len(one.envelopes) for one in batch), seconds=self._clock.monotonic() - began)
+
+    def _stop(self, error: LedgerError) -> None:
+        self._stopped = error
+        self._event("stopped", code=error.code, reason=error.message)
+
+    def _event(self, name: str, **facts: object) -> None:
+        if self._observer is not None:
+            self._observer.event(f"sequencer.{name}", **facts)
+
+    # -- state roots for marks, off the commit path --------------------------------------------------------------
+
+    def _compute_state_ahead(self, committed: Committed) -> None:
+        """When a batch passed a multiple of `state_every`, compute the state root there by time travel, in a reader thread."""
+        every = self._signer.root.state_every
+        size = committed.size - committed.size % every
+        busy = self._state_task is not None and not self._state_task.done()
+        if every >= STATE_AHEAD and committed.start < size and not busy:
+            self._state_task = asyncio.create_task(self._compute_state(size), name="state root")
+
+    async def _compute_state(self, size: int) -> None:
+        try:
+            root = await self.store.read(lambda snapshot: snapshot.state(size).state_root())
+        except LedgerError as error:
+            self._event("state-root", reason=error.message)
+            return
+        roots = self._committer.state_roots
+        roots[size] = root
+        for old in sorted(roots)[:-STATE_ROOTS_KEPT]:
+            del roots[old]
+
+
+def _fail(batch: Sequence[Request], error: LedgerError) -> None:
+    """Answer every request with the error; an unknown outcome names what to look up."""
+    for request in batch:
+        if not request.future.done():
+            unknown = isinstance(error, OutcomeUnknown)
+            request.future.set_exception(OutcomeUnknown(error.message, operation=request.operation) if unknown else error)
+
+
+def _resolve(batch: Sequence[Request]) -> None:
+    for request in batch:
+        if request.future.done():
+            continue
+        if request.failed is not None:
+            request.future.set_exception(request.failed)
+        else:
+            request.future.set_result(request.outcomes)
