@@ -67,7 +67,7 @@ fix: setup ## what ruff can mend by itself
 
 bench: setup ## the benchmarks, with their baselines in the same run
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then $(MAKE) --no-print-directory system-packages SYSTEM_PACKAGES='$(BENCH_PACKAGES)'; fi
-	$(PYTEST) tests/bench --tier bench -s -q --timeout 1800
+	$(BIN)/python -m tests.bench
 
 torture: setup ## the property tests with a hundred times the examples
 	$(PYTEST) tests/property -n $(WORKERS) -q --hypothesis-profile torture --timeout 7200

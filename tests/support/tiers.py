@@ -171,6 +171,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         if name in tally.missing:
             count, reason = tally.missing[name]
             line(f"did not run: {name} ({count} tests): {reason}")
-    line("not asked for: " + (", ".join(name for name in TIERS if not tally.selected[name] and name not in tally.missing) or "none"))
+        elif TIERS[name].command and not tally.selected[name]:
+            line(f"did not run: {name}: runs by {TIERS[name].command}")
+    rest = [n for n, tier in TIERS.items() if not (tally.selected[n] or n in tally.missing or tier.command)]
+    line("not asked for: " + (", ".join(rest) or "none"))
     for name in unmet(config, tally):
         line(f"CI requires the tier {name}", red=True)
