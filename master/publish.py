@@ -15,7 +15,7 @@ from ledger.http.call import JSON_TYPE, Call, media_type, parse_number
 from ledger.http.problem import problem_of
 from ledger.http.routes import Route
 from ledger.http.state_routes import ENVELOPE_TYPE
-from master.admission import SPELLINGS_BYTES
+from master.admission import SPELLINGS_BYTES, Terms
 
 if TYPE_CHECKING:
     from ledger.core.backend import Refused
@@ -50,7 +50,7 @@ class PublishRoutes:
         if media_type(call.header("Content-Type") or "") == LINES_TYPE:
             return await self._publish_many(call)
         text = await call.body(ENVELOPE_TYPE, cap=SPELLINGS_BYTES)
-        verdict = await self._admission.admit(text, call.caller, expected_size=expected_size(call))
+        verdict = await self._admission.admit(text, call.caller, Terms(expected_size(call)))
         placed = verdict.result
         if not isinstance(placed, Placed):
             raise placed.error
@@ -61,7 +61,7 @@ class PublishRoutes:
         text = await call.body(LINES_TYPE, cap=LIMITS.request)
         lines = [line for line in text.split(b"\n") if line.strip()]
         with_receipts = MINIMAL not in (call.header("Prefer") or "").lower().replace(" ", "")
-        verdicts = await self._admission.admit_many(lines, call.caller, expected_size=expected_size(call))
+        verdicts = await self._admission.admit_many(lines, call.caller, Terms(expected_size(call), with_receipts))
         body = b"".join(verdict_line(verdict, call.request_id, with_receipt=with_receipts) for verdict in verdicts)
         headers = {"Content-Type": LINES_TYPE, "Cache-Control": "no-store"}
         if not with_receipts:

@@ -128,19 +128,25 @@ class Hub:
         return len(self._followers)
 
     def publish(self, head: SignedHead, start: int, entries: Sequence[bytes]) -> None:
-        """Send what a new head brings: `entries` from `start` on, and the note. A renewed note has no entries."""
+        """Send what a new head brings: `entries` from `start` on, and the note.
+
+        A renewed note has no entries. Where `entries` do not reach the head, followers read what is missing from the store.
+        """
         self.head = head
         if not self._live:
             return
-        large = sum(map(len, entries)) > DELTA_BYTES
-        delta = entries_event(start, entries) if entries and not large else b""
-        frame, last = chunk(delta + head_event(head)), start + len(entries)
+        renewal = chunk(head_event(head))
+        whole = start + len(entries) == head.size and sum(map(len, entries)) <= DELTA_BYTES
+        delta = chunk(entries_event(start, entries) + head_event(head)) if entries and whole else None
         for follower in list(self._live):
-            if entries and (large or follower.position != start):
+            if follower.position >= head.size:
+                self._write(follower, renewal)
+            elif delta is not None and follower.position == start:
+                if self._write(follower, delta):
+                    follower.position = head.size
+            else:
                 self._live.discard(follower)
                 follower.wake()
-            elif self._write(follower, frame):
-                follower.position = last if entries else follower.position
 
     def _write(self, follower: Follower, frame: bytes) -> bool:
         transport = follower.transport

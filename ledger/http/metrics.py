@@ -5,6 +5,7 @@ Labels are names of ours (routes, codes), never text from a request, so their nu
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector, generate_latest
@@ -49,9 +50,9 @@ class Metrics:
             pair[1].observe(seconds)
 
     def event(self, name: str, **facts: object) -> None:
-        """Count an event of the engine; `entries` and `seconds` of a commit go into histograms."""
+        """Count an event of the engine; `entries` and `seconds` of a batch go into histograms."""
         self._events.labels(name).inc()
-        if name != "committed":
+        if name != "sequencer.batch":
             return
         entries, seconds = facts.get("entries"), facts.get("seconds")
         if isinstance(entries, int):
@@ -73,4 +74,5 @@ class Metrics:
 
     async def _show(self, call: Call) -> web.Response:
         call.only()
-        return bytes_response(generate_latest(self.registry), CONTENT_TYPE_LATEST, cache="no-store")
+        text = await asyncio.to_thread(generate_latest, self.registry)
+        return bytes_response(text, CONTENT_TYPE_LATEST, cache="no-store")

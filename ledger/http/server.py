@@ -13,6 +13,7 @@ import secrets
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import count
+from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
 from aiohttp import web
@@ -127,7 +128,7 @@ class HttpServer:
 
     async def dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request. Only cancellation and a lost connection pass through."""
-        started = asyncio.get_running_loop().time()
+        started = perf_counter()
         call = Call(request, self._request_id(request))
         route = UNROUTED
         try:
@@ -147,7 +148,7 @@ class HttpServer:
             if answer.status != HTTPStatus.NOT_MODIFIED:
                 headers["X-Request-Id"] = call.request_id
         if self._parts.watcher is not None:
-            seconds = None if streamed else asyncio.get_running_loop().time() - started
+            seconds = None if streamed else perf_counter() - started
             self._parts.watcher.answered(route, answer.status, seconds)
         return answer
 

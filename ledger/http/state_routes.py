@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import heapq
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ledger.core.canonical import JSON
     from ledger.core.state import Record
     from ledger.engine.snapshot import Snapshot, Version
+    from ledger.engine.view import SqlState
     from ledger.http.feed import Hub
     from ledger.http.log_routes import Reads, Sharing
 
@@ -60,6 +62,13 @@ def parse_cursor(text: str) -> Cursor:
     if len(text) > CURSOR_CHARACTERS or type(size) is not int or size < 0 or not isinstance(after, str):
         raise UsageError("this is no cursor of ours")
     return Cursor(size, after)
+
+
+def page_of(state: SqlState, kind: str | None, after: str, most: int) -> list[Record]:
+    """Return live records of a kind, or of all, in the order of their ids, from after `after` on."""
+    kinds = state.kinds() if kind is None else [kind]
+    found = (record for one in kinds for record in state.of_kind(one) if record.id > after)
+    return heapq.nsmallest(most, found, key=lambda record: record.id)
 
 
 def shown(record: Record) -> dict[str, JSON]:
@@ -121,7 +130,7 @@ class StateRoutes:
         self._check_size(cursor.size)
 
         def work(snapshot: Snapshot) -> bytes:
-            found = snapshot.state(cursor.size).page(kind, cursor.after, limit + 1)
+            found = page_of(snapshot.state(cursor.size), kind, cursor.after, limit + 1)
             more = Cursor(cursor.size, found[limit - 1].id).encode() if len(found) > limit else None
             return self._encode(cursor.size, {"policies": [shown(record) for record in found[:limit]], "next": more})
 

@@ -1,0 +1,225 @@
+"""The composition root of the master: builds every part from a home and its settings, starts and stops them in order.
+
+Start: crypto self-test, store, sequencer, feed, routes, listeners. Stop: not ready, streams end, requests finish, then the
+sequencer, then the store. The addresses bound are written to `<home>/listen.json` (0600), so that programs on this machine
+find a master that was given port 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import orjson
+
+from auth.assertions import AssertionVerifier, MemoryUsedOnce
+from auth.tls import ServerIdentity
+from auth.tokens import TokenIssuer, TokenVerifier
+from ledger.core.errors import LedgerError
+from ledger.core.keys import self_test
+from ledger.engine.sequencer import Sequencer
+from ledger.engine.store import Store
+from ledger.home.files import write_file
+from ledger.http.access import BearerAuthorizer
+from ledger.http.feed import Hub, SignedHead
+from ledger.http.health import HealthRoutes, Service
+from ledger.http.log_routes import LogRoutes, Sharing
+from ledger.http.members import StateMembers, touches_rights
+from ledger.http.metrics import Metrics
+from ledger.http.observers import ServiceObserver
+from ledger.http.routes import Route, RouteTable
+from ledger.http.server import Address, HttpServer, ServerParts
+from ledger.http.state_routes import StateRoutes
+from ledger.http.token_routes import TokenRoutes
+from master.admission import Admission
+from master.certificates import CertificateRoutes, IssueBook
+from master.forks import ForkRoutes
+from master.parts import authority_of, entries_reader, first_head, key_store, parse_address, sequencer_keys, site_of
+from master.publish import PublishRoutes
+from master.status import Condition, Running
+
+if TYPE_CHECKING:
+    from auth.tokens import Site
+    from ledger.core.ports import Clock
+    from ledger.engine.feed import Delta
+    from ledger.home.home import Home
+    from ledger.home.settings import Settings
+    from ledger.http.logs import EventLog
+
+DEFAULT_LISTEN = "127.0.0.1:8443"
+LISTEN_FILE = "listen.json"
+ISSUED_FILE = "issued.jsonl"
+UPKEEP_SECONDS = 60.0
+EXPIRY_WARNING_SECONDS = 14 * 86_400
+TITLE = "metaledger master"
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What the master takes from outside: time, and where it says what it does."""
+
+    clock: Clock
+    log: EventLog
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The log under a master, and what counts its events."""
+
+    sequencer: Sequencer
+    metrics: Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Where a master listens."""
+
+    listen: Address
+    metrics: Address | None
+
+    @property
+    def url(self) -> str:
+        """Return the ledger URL of this address."""
+        return f"https://{self.listen}"
+
+
+class Master:
+    """One running master; `open_master` makes it, `stop` ends it. Its public parts are there for tests and for the CLI."""
+
+    def __init__(self, home: Home, settings: Settings, world: World, engine: Engine) -> None:
+        self.home = home
+        self.settings = settings
+        self.sequencer = engine.sequencer
+        self.store = engine.sequencer.store
+        self.members = StateMembers(self.store)
+        self.metrics = engine.metrics
+        self._world = world
+        self._hub: Hub | None = None
+        self._condition: Condition | None = None
+        self._servers: list[HttpServer] = []
+        self._routes: tuple[Route, ...] = ()
+        self._upkeep: asyncio.Task[None] | None = None
+
+    async def start(self) -> Bound:
+        """Serve. Raises what keeps it from serving; call `stop` then too."""
+        await self.sequencer.start()
+        hub = self._hub = Hub(await first_head(self.sequencer), entries_reader(self.store))
+        self.sequencer.feed.subscribe(self._hear)
+        site = await asyncio.to_thread(site_of, self.home, self.settings, self.store)
+        identity = await asyncio.to_thread(ServerIdentity, self.home.certificate_file, self.home.certificate_key_file)
+        parts = await self._parts(site, hub)
+        server = HttpServer(parts)
+        self._condition = Condition(Running(site, version("metaledger"), self.sequencer, hub, server, identity), self._world.clock)
+        self._condition.show_in(self.metrics)
+        bound = await self._listen(server, parts, identity)
+        await asyncio.to_thread(self._announce, bound)
+        self._upkeep = asyncio.create_task(self._keep_up(identity), name="upkeep")
+        metrics = None if bound.metrics is None else str(bound.metrics)
+        self._world.log.event("listening", url=bound.url, metrics=metrics, network=site.network, server=site.server, size=hub.head.size)
+        return bound
+
+    async def stop(self, drain_seconds: float | None = None) -> None:
+        """Stop in order: streams, requests, sequencer, store. Idempotent; takes the drain time at most, and a commit."""
+        if self._condition is not None:
+            self._condition.draining = True
+        if self._upkeep is not None:
+            self._upkeep.cancel()
+        if self._hub is not None:
+            await self._hub.close()
+        limit = self.settings.drain if drain_seconds is None else drain_seconds
+        await asyncio.gather(*(server.stop(limit) for server in self._servers))
+        await self.sequencer.close()
+        await asyncio.to_thread(self.store.close)
+        with suppress(OSError):
+            await asyncio.to_thread((self.home.path / LISTEN_FILE).unlink)
+        self._world.log.event("stopped")
+
+    def _hear(self, delta: Delta) -> None:
+        """Deliver a new head. Rights come first: nothing that is delivered goes to one who lost them in it."""
+        if self._hub is None or delta.head.checkpoint is None:
+            return
+        if delta.start + len(delta.entries) != delta.head.size or touches_rights(delta.entries):
+            self.members.moved()
+            self._hub.recheck()
+        self._hub.publish(SignedHead(delta.head.size, delta.head.checkpoint), delta.start, delta.entries)
+
+    async def _parts(self, site: Site, hub: Hub) -> ServerParts:
+        clock = self._world.clock
+        token_key = await asyncio.to_thread(key_store(self.home, self.settings).load, "token")
+        verifier = TokenVerifier(site, [token_key.public], self.members, clock)
+        authorizer = BearerAuthorizer(verifier)
+        sharing = Sharing(public=self.settings.public_read)
+        authority = await asyncio.to_thread(authority_of, self.home)
+        book = await asyncio.to_thread(IssueBook, self.home.tls / ISSUED_FILE)
+        assertions = AssertionVerifier(site, self.members, MemoryUsedOnce(clock), clock)
+        service = Service(TITLE, version("metaledger"), self._unready, self._status)
+        self._routes = (
+            *LogRoutes(hub, self.store, sharing, authorizer, clock).routes(),
+            *PublishRoutes(Admission(self.sequencer)).routes(),
+            *ForkRoutes(self.store, self._alarm, self.home.evidence).routes(),
+            *StateRoutes(hub, self.store, sharing).routes(),
+            *TokenRoutes(assertions, TokenIssuer(site, token_key, clock), verifier, clock).routes(),
+            *CertificateRoutes(authority, book, self.members, clock).routes(),
+            *HealthRoutes(service, lambda: self._routes).routes(),
+        )
+        return ServerParts(RouteTable(self._routes), authorizer, self._world.log, self.metrics)
+
+    async def _listen(self, server: HttpServer, parts: ServerParts, identity: ServerIdentity) -> Bound:
+        self._servers.append(server)
+        listen = await server.start(parse_address(self.settings.listen or DEFAULT_LISTEN), identity.context)
+        if self.settings.metrics_listen is None:
+            return Bound(listen, None)
+        second = HttpServer(ServerParts(RouteTable(self.metrics.routes()), parts.authorizer, parts.log))
+        self._servers.append(second)
+        return Bound(listen, await second.start(parse_address(self.settings.metrics_listen), identity.context))
+
+    def _announce(self, bound: Bound) -> None:
+        facts = {
+            "url": bound.url,
+            "listen": str(bound.listen),
+            "metrics": None if bound.metrics is None else str(bound.metrics),
+            "process": os.getpid(),
+        }
+        write_file(self.home.path / LISTEN_FILE, orjson.dumps(facts) + b"\n")
+        if self.store.lock is not None:
+            self.store.lock.announce(bound.url)
+
+    async def _keep_up(self, identity: ServerIdentity) -> None:
+        """Take up a renewed certificate, and say in time when one is due."""
+        log, clock = self._world.log, self._world.clock
+        while True:
+            await asyncio.sleep(UPKEEP_SECONDS)
+            try:
+                loaded, expires = await asyncio.to_thread(lambda: (identity.reload_if_changed(), identity.expires))
+            except LedgerError as error:
+                log.failure("certificate-unusable", error)
+                continue
+            if loaded:
+                log.event("certificate-loaded", expires=expires)
+            if expires - clock.now() < EXPIRY_WARNING_SECONDS:
+                log.write("warning", "certificate-expires", expires=expires)
+
+    async def _alarm(self, reason: str) -> None:
+        self._world.log.write("error", "fork-risk-presented", reason=reason)
+        await self.sequencer.raise_fork_risk(reason)
+
+    def _unready(self) -> str | None:
+        return "starting" if self._condition is None else self._condition.unready()
+
+    async def _status(self) -> dict[str, object]:
+        return {} if self._condition is None else dict(await self._condition.status())
+
+
+async def open_master(home: Home, settings: Settings, world: World) -> Master:
+    """Return a master over the log of `home`, not serving yet. Raises what is wrong there; BusyError when another process has it."""
+    home.require()
+    self_test()
+    keys = await asyncio.to_thread(sequencer_keys, key_store(home, settings))
+    store = await asyncio.to_thread(Store.open, home.database)
+    metrics = Metrics()
+    sequencer = Sequencer(store, keys, clock=world.clock, observer=ServiceObserver(metrics, world.log))
+    return Master(home, settings, world, Engine(sequencer, metrics))

@@ -1,0 +1,90 @@
+"""The fork guard's door: `POST /v1/checkpoints`, a checkpoint signed by this log that the master may not know.
+
+Whoever holds a note of a larger tree, or of another tree of the same size, proves by it that this master runs on an old
+backup, or that its key signed elsewhere. Then nothing is signed any more; reading goes on. A note without a good line of a
+log key that this log knows counts for nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ledger.core.checkpoint import parse_checkpoint
+from ledger.core.errors import SignatureError
+from ledger.core.fold import present_root
+from ledger.core.limits import LIMITS
+from ledger.core.merkle import tree_root
+from ledger.core.note import good_lines, parse_note, parse_vkey
+from ledger.home.files import write_file
+from ledger.http.call import Call, json_response
+from ledger.http.routes import Route
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from aiohttp import web
+
+    from ledger.core.note import Note
+    from ledger.engine.snapshot import Snapshot
+    from ledger.http.log_routes import Reads
+
+NOTE_TYPE = "text/plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a good note says beside our log: our size, our own newest note, and whether the note fits."""
+
+    size: int
+    ours: bytes | None
+    fits: bool
+
+
+class ForkRoutes:
+    """Serves the fork guard. `alarm` stops the signing, with the reason."""
+
+    def __init__(self, reads: Reads, alarm: Callable[[str], Awaitable[None]], evidence: Path) -> None:
+        self._reads = reads
+        self._alarm = alarm
+        self._evidence = evidence
+
+    def routes(self) -> tuple[Route, ...]:
+        """Return the routes."""
+        text = "A checkpoint signed by this log that the master may not know (fork guard)."
+        return (Route("POST", "/v1/checkpoints", self.present, text, takes=(NOTE_TYPE,)),)
+
+    async def present(self, call: Call) -> web.Response:
+        """Answer whether the checkpoint is one of this log as it stands; if not, stop signing."""
+        raw = await call.body(NOTE_TYPE, cap=LIMITS.note)
+        note = parse_note(raw)
+        said = parse_checkpoint(note.text)
+        found = await self._reads.read(lambda snapshot: compare(snapshot, note))
+        if not found.fits:
+            reason = f"a checkpoint of size {said.size}, signed by this log, does not fit the log of size {found.size}"
+            await asyncio.to_thread(self._keep, raw, found.ours)
+            await self._alarm(reason)
+        return json_response({"known": found.fits, "size": found.size})
+
+    def _keep(self, theirs: bytes, ours: bytes | None) -> None:
+        name = hashlib.sha256(theirs).hexdigest()[:16]
+        self._evidence.mkdir(mode=0o700, exist_ok=True)
+        write_file(self._evidence / f"fork-{name}-presented.note", theirs)
+        if ours is not None:
+            write_file(self._evidence / f"fork-{name}-own.note", ours)
+
+
+def compare(snapshot: Snapshot, note: Note) -> Comparison:
+    """Compare a note with the log. Raises `SignatureError` unless a log key of the present root signed it for this origin."""
+    root = present_root(snapshot.state())
+    said = parse_checkpoint(note.text)
+    if root is None or said.origin != root.origin:
+        raise SignatureError("this checkpoint is of another log")
+    if not good_lines(note, [parse_vkey(key.vkey) for key in root.log_keys]):
+        raise SignatureError("no log key of this log signed this checkpoint")
+    head = snapshot.head()
+    fits = said.size <= head.size and tree_root(said.size, snapshot) == said.root
+    return Comparison(head.size, snapshot.checkpoint(), fits)

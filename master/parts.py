@@ -1,0 +1,88 @@
+"""What a master is built of, made from its home: keys, site, authority, head."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from auth.keystore import KeyStore, read_private_file
+from auth.pki import CertificateAuthority, common_name, load_chain
+from auth.tokens import Site
+from ledger.core.errors import NotFoundError, UsageError
+from ledger.engine.signing import SequencerKeys
+from ledger.http.feed import SignedHead
+from ledger.http.server import Address
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from ledger.core.keys import PrivateKey
+    from ledger.engine.sequencer import Sequencer
+    from ledger.engine.store import Store
+    from ledger.home.home import Home
+    from ledger.home.settings import Settings
+
+LOG_KEY = "log"
+CA_KEY = "ca.key"
+
+
+def key_store(home: Home, settings: Settings) -> KeyStore:
+    """Return the keys of the home."""
+    return KeyStore(home.keys, None if settings.passphrase is None else settings.passphrase.encode())
+
+
+def sequencer_keys(keys: KeyStore) -> SequencerKeys:
+    """Return what the log is signed with: every key named `log` or `log-…`, the clock key, the mark key. Raises `NotFoundError`."""
+    names = [name for name in keys.names() if name == LOG_KEY or name.startswith(f"{LOG_KEY}-")]
+    if not names:
+        raise NotFoundError(
+            "this home has no log key, so it cannot be a master", advice="Run `ledger-cli create network` in it, or name another home."
+        )
+    return SequencerKeys(tuple(keys.load(name) for name in names), load_if_there(keys, "clock"), load_if_there(keys, "mark"))
+
+
+def load_if_there(keys: KeyStore, name: str) -> PrivateKey | None:
+    """Return the key `name`, None when this home has none."""
+    return keys.load(name) if keys.has(name) else None
+
+
+def site_of(home: Home, settings: Settings, store: Store) -> Site:
+    """Return the network and the server's name: its certificate's common name. Raises `UsageError` when home and log disagree."""
+    stored = store.read_now(lambda snapshot: snapshot.state().network)
+    if stored is None:
+        raise UsageError("the log of this home has no root yet", advice="Run `ledger-cli create network` again in an empty home.")
+    if settings.network is not None and settings.network != stored:
+        raise UsageError(f"config.toml names network {settings.network}, the log is of {stored}")
+    return Site(stored, common_name(load_chain(home.certificate_file.read_bytes())[0].subject))
+
+
+def authority_of(home: Home) -> CertificateAuthority | None:
+    """Return the network's CA, None when its key is kept elsewhere."""
+    try:
+        key = read_private_file(home.tls / CA_KEY)
+    except NotFoundError:
+        return None
+    return CertificateAuthority.load(home.ca_file.read_bytes(), key)
+
+
+async def first_head(sequencer: Sequencer) -> SignedHead:
+    """Return the head to serve first: the newest note that left, else the stored one, else that of an empty log."""
+    head = sequencer.feed.head
+    if head.checkpoint is not None:
+        return SignedHead(head.size, head.checkpoint)
+    note = await sequencer.store.read(lambda snapshot: snapshot.checkpoint(head.size))
+    return SignedHead(0, b"") if note is None else SignedHead(head.size, note)
+
+
+def entries_reader(store: Store) -> Callable[[int, int], Awaitable[Sequence[bytes]]]:
+    """Return how the feed reads entries that it no longer holds."""
+
+    async def read(start: int, end: int) -> Sequence[bytes]:
+        return await store.read(lambda snapshot: snapshot.entries(start, end))
+
+    return read
+
+
+def parse_address(text: str) -> Address:
+    """Return the address of HOST:PORT; an IPv6 host stands in brackets."""
+    host, _, port = text.rpartition(":")
+    return Address(host.strip("[]"), int(port))
