@@ -42,7 +42,7 @@ def judge_mismatch(state: TrustState, step: Fetch, now: int) -> Judged:
     """Step 6 without a transaction: the entries fetched, after the replica's own, do not make the root of the note."""
     if step.start == 0:
         return Judged(_forget(state, step.ticket), BadSource(evidence_of(step.ticket, "its entries do not make its root", now)))
-    return Judged(state, FetchAll(step.ticket, step.end))
+    return Judged(state, FetchAll(step.ticket, step.end, min(step.ticket.size, step.end)))
 
 
 def judge_entries(state: TrustState, after: ReplicaView, step: Fetch, now: int) -> Judged:
@@ -69,8 +69,7 @@ def judge_entries(state: TrustState, after: ReplicaView, step: Fetch, now: int) 
 def judge_tree(state: TrustState, view: ReplicaView, check: TreeCheck, now: int) -> Judged:
     """Step 14: tell by the whole tree of the source whether there are two views, or the source is bad."""
     ticket, claim = check.ticket, parse_claim(check.ticket.note)
-    at = min(view.size, claim.size)
-    ours, theirs = view.root_at(at), check.root_at(at)
+    at, ours, theirs = check.at, view.root_at(check.at), check.root_at(check.at)
     if not check.is_whole or ours is None or theirs is None or ours == theirs:
         return Judged(_forget(state, ticket), BadSource(evidence_of(ticket, "it cannot show the tree of its note", now)))
     if any(_is_refused(one, check.root_at(one.size)) for one in state.refused):

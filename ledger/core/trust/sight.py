@@ -104,7 +104,8 @@ def _good(raw: bytes, roots: Sequence[PlacedRoot]) -> GoodNote | str:
 
 
 def _new_continues(case: _Case, placed: Sequence[PlacedRoot]) -> Continues | None:
-    return next((new for _, new in reversed(pairs(placed)[case.ticket.known :]) if new is not None), None)
+    """Return the first new `continues` among the fetched roots: when a log was lost more than once, it names the smallest size."""
+    return next((new for _, new in pairs(placed)[case.ticket.known :] if new is not None), None)
 
 
 def _waits(case: _Case, note: GoodNote, placed: Sequence[PlacedRoot]) -> bool:
@@ -134,17 +135,35 @@ def _compare(case: _Case, note: GoodNote, placed: Sequence[PlacedRoot]) -> Judge
     """Step 4: what a good note means at this replica."""
     view, ticket = case.view, case.ticket
     continued = _new_continues(case, placed)
-    if continued is not None and continued.size < view.size and view.root_at(continued.size) == continued.root:
-        return Judged(case.state, Fetch(ticket, continued.size, note.size))
-    if case.is_forked or (continued is not None and continued.size < view.size):
-        return Judged(case.state, FetchAll(ticket, note.size))
+    if continued is not None and continued.size < view.size:
+        if _may_go_back(view, continued):
+            return Judged(case.state, Fetch(ticket, continued.size, note.size))
+        return Judged(case.state, FetchAll(ticket, note.size, min(note.size, view.size)))
+    if case.is_forked:
+        return Judged(case.state, _fetch_all(case, note))
     if note.size > view.size:
         return _ahead(case, note, may_fetch=True)
     if not ticket.fetched:
         return _known_size(case, note)
     if view.root_at(note.size) == note.checkpoint.root:
         return Judged(case.state, BadSource(evidence_of(ticket, "its tree lacks a root that came with it", case.now)))
-    return Judged(case.state, FetchAll(ticket, note.size))
+    return Judged(case.state, _fetch_all(case, note))
+
+
+def _may_go_back(view: ReplicaView, continued: Continues) -> bool:
+    """Tell whether the replica shares the tree that is continued, and followed no other continuation above it.
+
+    Of two roots of one version that both continue, none is the later one: only an operator can tell.
+    """
+    followed = any(new is not None and placed.index >= continued.size for placed, new in pairs(view.roots()))
+    return view.root_at(continued.size) == continued.root and not followed
+
+
+def _fetch_all(case: _Case, note: GoodNote) -> FetchAll:
+    """Return the step that compares whole trees: up to where both end, or to where the replica's log left a lost order."""
+    ticket, at = case.ticket, min(note.size, case.view.size)
+    left = next((new for _, new in pairs(case.view.roots())[ticket.known : ticket.known + 1] if new is not None), None)
+    return FetchAll(ticket, note.size, at if left is None else min(at, left.size))
 
 
 def _ahead(case: _Case, note: GoodNote, *, may_fetch: bool) -> Judged:

@@ -22,8 +22,9 @@ class TreeCheck:
     def __init__(self, step: FetchAll, state: TrustState) -> None:
         """Start the check of one fetch for a replica in `state`."""
         self.ticket = step.ticket
+        self.at = step.at
         self._frontier = Frontier()
-        self._wanted = {min(step.ticket.size, step.end), step.end, *(one.size for one in state.refused)}
+        self._wanted = {step.at, step.end, *(one.size for one in state.refused)}
         self._roots: dict[int, bytes] = {}
         self._missing = {one.digest for one in step.ticket.fetched}
 

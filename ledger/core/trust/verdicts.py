@@ -48,10 +48,14 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True)
 class FetchAll:
-    """Get entries `0 … end-1` from the same source, feed them to `TreeCheck`, then call `judge_tree`. Commit none."""
+    """Get entries `0 … end-1` from the same source, feed them to `TreeCheck`, then call `judge_tree`. Commit none.
+
+    `at` is the size at which the two trees must agree.
+    """
 
     ticket: Ticket
     end: int
+    at: int
 
 
 @dataclass(frozen=True, slots=True)
