@@ -27,6 +27,7 @@ from ledger.core.errors import (
     SignatureError,
     UnsupportedError,
     VersionMismatchError,
+    error_class,
 )
 from ledger.core.keys import PublicKey, verify_signature
 from ledger.core.limits import LIMITS
@@ -53,8 +54,7 @@ class Void:
 
     def error(self) -> LedgerError:
         """Return the error to refuse the statement with, were it not in the log."""
-        classes = (FormatError, NotAllowedError, ConflictError, VersionMismatchError, SignatureError)
-        return next((cls for cls in classes if cls.code == self.code), InvalidError)(self.reason)
+        return error_class(self.code)(self.reason)
 
 
 @dataclass(frozen=True, slots=True)
