@@ -1,0 +1,276 @@
+"""A verified copy of a log: entries, verdicts, state, note and trust state move together in one transaction (DESIGN 6).
+
+Whom to believe is `core.trust`'s to say; this module holds what it asks about and stores what it decides:
+
+    async with replica.intake() as intake:
+        await intake.go_back(start)            when the verdict says so
+        await intake.apply(entries)            page by page
+        judged = await intake.judge(lambda view: judge_entries(state, view, ticket, now))
+        intake.take(judged.state)              only for Taken; without it everything is undone
+
+Every signature is checked and every entry judged before anything is committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from ledger.core.canonical import sha256_hex
+from ledger.core.envelope import parse_envelope
+from ledger.core.errors import FormatError, NotFoundError, UnsupportedError
+from ledger.core.fold import Void, judge
+from ledger.core.merkle import Frontier, leaf_hashes, tree_root
+from ledger.core.trust.state import TrustState
+from ledger.engine.signatures import THREADS, Checked
+from ledger.engine.signing import placed_roots
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+
+    from ledger.core.envelope import Envelope
+    from ledger.core.trust.roots import PlacedRoot
+    from ledger.engine.snapshot import Snapshot
+    from ledger.engine.store import HeldTransaction, Store
+    from ledger.engine.transaction import Transaction
+
+T = TypeVar("T")
+
+TRUST = "trust"
+HALTED = "halted"  # the fold asked for by the root at which this replica stopped
+
+
+class StoredView:
+    """`core.trust.ReplicaView` over a snapshot, or over an open transaction with what it added. `beyond`: the tree of a halted intake."""
+
+    def __init__(self, snapshot: Snapshot, beyond: Frontier | None = None) -> None:
+        self._snapshot = snapshot
+        self._stored = snapshot.head().size if beyond is None else -1
+        self._beyond = beyond
+
+    @property
+    def size(self) -> int:
+        """See ReplicaView."""
+        return self._stored if self._beyond is None else self._beyond.size
+
+    def root_at(self, size: int) -> bytes | None:
+        """See ReplicaView."""
+        if self._beyond is not None and size == self._beyond.size:
+            return self._beyond.root()
+        try:
+            return tree_root(size, self._snapshot) if 0 <= size <= self.size else None
+        except NotFoundError:
+            return None
+
+    def roots(self) -> Sequence[PlacedRoot]:
+        """See ReplicaView."""
+        return placed_roots(self._snapshot.connection)
+
+
+class _UndoneError(Exception):
+    """The intake was not taken."""
+
+
+class Intake:
+    """Entries on their way into a replica, in one open transaction. For one task."""
+
+    def __init__(self, held: HeldTransaction, checked: Checked, pool: ThreadPoolExecutor) -> None:
+        self._held = held
+        self._checked = checked
+        self._pool = pool
+        self._writing: asyncio.Task[None] | None = None
+        self._tree = Frontier()
+        self._state: TrustState | None = None
+        self.accepted = 0
+        self.void = 0
+        self.halted: int | None = None
+
+    @property
+    def taken(self) -> bool:
+        """Tell whether the entries are to be committed."""
+        return self._state is not None
+
+    async def begin(self) -> None:
+        """Read where the replica stands."""
+
+        def work(transaction: Transaction) -> None:
+            self._tree = transaction.frontier.copy()
+            self.halted = None if transaction.meta(HALTED) is None else transaction.size
+
+        await self._held.run(work)
+
+    async def go_back(self, size: int) -> None:
+        """Drop what the replica holds from `size` on; nothing when it holds no more. Before any `apply`."""
+
+        def work(transaction: Transaction) -> None:
+            if size < transaction.size:
+                transaction.roll_back(size)
+                transaction.put_meta(HALTED, None)
+                self.halted = None
+            self._tree = transaction.frontier.copy()
+
+        await self._held.run(work)
+
+    async def apply(self, entries: Sequence[bytes]) -> None:
+        """Take the next entries: verify their signatures on threads while the page before is judged and written."""
+        envelopes = await asyncio.get_running_loop().run_in_executor(None, self._verify, entries)
+        await self._written()
+        self._writing = asyncio.create_task(self._held.run(partial(self._write, entries, envelopes)))
+
+    async def judge(self, work: Callable[[StoredView], T]) -> T:
+        """Run `work` on the replica as it would be with these entries."""
+        await self._written()
+
+        def look(transaction: Transaction) -> T:
+            transaction.store_tree()
+            return work(StoredView(transaction, self._tree))
+
+        return await self._held.run(look)
+
+    def take(self, state: TrustState) -> None:
+        """Commit the entries with this trust state when the intake ends."""
+        self._state = state
+
+    async def finish(self) -> None:
+        """Write the trust state, or undo everything if nothing was taken."""
+        await self._written()
+        if self._state is None:
+            raise _UndoneError
+        text = self._state.to_json()
+        note = self._state.note
+
+        def work(transaction: Transaction) -> None:
+            transaction.put_meta(TRUST, text)
+            if note is not None and self.halted is None:
+                transaction.put_checkpoint(transaction.size, note)
+
+        await self._held.run(work)
+
+    async def abandon(self) -> None:
+        """Let the page that is being written end; what it wrote is undone."""
+        if self._writing is not None:
+            await asyncio.gather(self._writing, return_exceptions=True)
+
+    async def _written(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            await writing
+
+    def _verify(self, entries: Sequence[bytes]) -> list[Envelope | None]:
+        with paused_gc():
+            envelopes = [_read(entry) for entry in entries]
+            self._checked.spread([one for one in envelopes if one is not None], self._pool)
+        return envelopes
+
+    def _write(self, entries: Sequence[bytes], envelopes: Sequence[Envelope | None], transaction: Transaction) -> None:
+        self._tree.append_many(leaf_hashes(entries))
+        with paused_gc():
+            for entry, envelope in zip(entries, envelopes, strict=True):
+                if self.halted is not None:
+                    break
+                self._judge(transaction, entry, envelope)
+        self._checked.forget()
+        transaction.store_tree()
+
+    def _judge(self, transaction: Transaction, entry: bytes, envelope: Envelope | None) -> None:
+        index = transaction.size
+        try:
+            verdict = judge(transaction.view, entry if envelope is None else envelope, index, check=self._checked.check)
+        except UnsupportedError as error:
+            # The root before asks for rules that this program does not know: it was accepted, nothing after it is.
+            self.halted = index
+            transaction.put_meta(HALTED, error.message)
+            return
+        if envelope is None:
+            transaction.add(entry)
+        else:
+            transaction.add(entry, sha256_hex(envelope.payload))
+        if isinstance(verdict, Void):
+            self.void += 1
+            transaction.reject(index, verdict.code, verdict.reason)
+        else:
+            self.accepted += 1
+            transaction.accept(index, verdict)
+
+
+class Replica:
+    """The verified copy in one store, of one pinned network. For one event loop."""
+
+    def __init__(self, store: Store, network: str) -> None:
+        """Take an open, writable store; `network` is the id that it is pinned to, see `pin`."""
+        self.store = store
+        self.network = network
+        self._checked = Checked()
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="verify")
+
+    async def pin(self) -> None:
+        """Pin the store to the network. UsageError when it is of another one."""
+        await self.store.write(lambda transaction: transaction.pin(self.network))
+
+    async def trust(self) -> TrustState:
+        """Return the stored trust state; a fresh one if none was stored."""
+        text = await self.store.read(lambda snapshot: snapshot.meta(TRUST))
+        return TrustState(self.network) if text is None else TrustState.from_json(str(text))
+
+    async def save_trust(self, state: TrustState) -> None:
+        """Store the trust state alone: for every verdict but Taken."""
+        text, note = state.to_json(), state.note
+
+        def work(transaction: Transaction) -> None:
+            transaction.put_meta(TRUST, text)
+            if note is not None and transaction.checkpoint(transaction.size) is not None:
+                transaction.put_checkpoint(transaction.size, note)
+
+        await self.store.write(work)
+
+    async def look(self, work: Callable[[StoredView], T]) -> T:
+        """Run `work` on the replica as it is."""
+        return await self.store.read(lambda snapshot: work(StoredView(snapshot)))
+
+    async def halted(self) -> str | None:
+        """Return why this replica takes no more entries: its root asks for a fold that this program does not know."""
+        reason = await self.store.read(lambda snapshot: snapshot.meta(HALTED))
+        return None if reason is None else str(reason)
+
+    @asynccontextmanager
+    async def intake(self) -> AsyncIterator[Intake]:
+        """Open an intake. What was applied is committed if it was taken, and undone otherwise, or when the block raises."""
+        try:
+            async with self.store.transaction() as held:
+                intake = Intake(held, self._checked, self._pool)
+                try:
+                    await intake.begin()
+                    yield intake
+                    await intake.finish()
+                except BaseException:
+                    await intake.abandon()
+                    raise
+        except _UndoneError:
+            return
+
+    def close(self) -> None:
+        """Stop the threads. The store stays open. Idempotent."""
+        self._pool.shutdown(wait=True)
+
+
+@contextmanager
+def paused_gc() -> Iterator[None]:
+    """Keep the collector from walking what bulk work allocates; it frees by counts all the same."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _read(entry: bytes) -> Envelope | None:
+    try:
+        return parse_envelope(entry)
+    except FormatError:
+        return None

@@ -1,0 +1,220 @@
+"""`create network`: the first root, its keys and certificates, and the policies every network begins with.
+
+A new home is made beside its final place and renamed there when everything in it is written: a stop in
+the middle leaves no half network.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from auth.keystore import KeyStore, create_file
+from auth.pki import CertificateAuthority, encode_tls_key, make_request, new_tls_key, parse_request
+from ledger.core.canonical import format_time, is_name
+from ledger.core.envelope import sign
+from ledger.core.errors import ConflictError, UsageError
+from ledger.core.root import Admin, LogKey, Root
+from ledger.core.statement import ROOT, Statement, derive_id
+from ledger.engine.genesis import create_log
+from ledger.engine.signing import SequencerKeys, clock_vkey, log_vkey
+from ledger.home.home import Home
+from ledger.home.url import parse_ledger_url
+
+from .defaults import FRESH_FOR_SECONDS, STALE_AFTER_SECONDS, STATE_EVERY, default_permissions, default_schemas, permissions_id
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from ledger.core.canonical import JSONObject
+    from ledger.core.envelope import Envelope
+    from ledger.core.keys import PrivateKey
+    from ledger.core.ports import Clock
+
+SERVER = "master"
+ADMIN = "admin"
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+LOG_KEYS = ("log", "clock", "mark")
+ADMIN_KEYS = ("admin", "member")
+SERVER_KEYS = ("server", "token")
+
+
+@dataclass(frozen=True, slots=True)
+class NewNetwork:
+    """What the first admin decides. `hosts` go into the certificate beside the loopback names and the URL's host."""
+
+    name: str
+    url: str = "https://127.0.0.1:8443"
+    hosts: tuple[str, ...] = ()
+    public_read: bool = False
+    admin_home: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedNetwork:
+    """What was made. `network` is the id that nodes pin."""
+
+    network: str
+    name: str
+    home: Path
+    url: str
+    size: int
+
+    def facts(self) -> dict[str, object]:
+        """Return what `-o json` shows."""
+        return {"network": self.network, "name": self.name, "home": str(self.home), "url": self.url, "size": self.size}
+
+
+async def create_network(home: Path, wanted: NewNetwork, clock: Clock) -> CreatedNetwork:
+    """Make the network and its home. Raises UsageError or ConflictError before anything is written where it stays."""
+    if not is_name(wanted.name):
+        raise UsageError(f"{wanted.name!r} is no name: a-z, 0-9, then . _ - too, at most 63")
+    database = _database(wanted.url)
+    places = _places(home, wanted, database)
+    drafts = [Home(place.path.with_name(f".{place.path.name}.{secrets.token_hex(4)}")) for place in places]
+    try:
+        for draft in drafts:
+            draft.create()
+        network, size = await _Founding(drafts[0], drafts[-1], wanted, clock, database).found()
+        for draft, place in zip(drafts, places, strict=True):
+            _settle(draft, place)
+    finally:
+        for draft in drafts:
+            shutil.rmtree(draft.path, ignore_errors=True)
+    return CreatedNetwork(network, wanted.name, places[0].path, wanted.url, size)
+
+
+def _places(home: Path, wanted: NewNetwork, database: Path | None) -> list[Home]:
+    """Return the homes to make: that of the log, and that of the admin if it is another."""
+    places = [Home(path.absolute()) for path in (home, wanted.admin_home) if path is not None]
+    for place in places:
+        _require_empty(place)
+    if database is not None and database.exists():
+        raise ConflictError(f"{database} exists already", advice="Choose another place; nothing is ever overwritten.")
+    return places
+
+
+def _settle(draft: Home, place: Home) -> None:
+    if place.path.exists():
+        place.path.rmdir()
+    draft.path.rename(place.path)
+
+
+def _require_empty(home: Home) -> None:
+    if home.path.exists() and (not home.path.is_dir() or any(home.path.iterdir())):
+        raise ConflictError(f"{home.path} is not empty", advice="Name another directory with --home; nothing is ever overwritten.")
+    if not home.path.parent.is_dir():
+        raise UsageError(f"there is no directory {home.path.parent}", advice="Make it first.")
+
+
+def _database(url: str) -> Path | None:
+    """Return the file of an embedded ledger, None for one that a master serves. UsageError for what cannot be created here."""
+    parsed = parse_ledger_url(url)
+    if parsed.family == "sqlite":
+        return parsed.file()
+    if parsed.scheme != "https":
+        raise UsageError(f"a network cannot be created at {url}", advice="Give https://HOST:PORT or sqlite:///PATH.")
+    parsed.require_bare()
+    return None
+
+
+class _Founding:
+    """One founding: `home` gets what a log needs, `admin_home` (the same, or another) what the admin needs."""
+
+    def __init__(self, home: Home, admin_home: Home, wanted: NewNetwork, clock: Clock, database: Path | None) -> None:
+        self._home = home
+        self._admin_home = admin_home
+        self._wanted = wanted
+        self._clock = clock
+        self._database = database
+        names = LOG_KEYS if database is not None else (*LOG_KEYS, *SERVER_KEYS)
+        store, admin_store = KeyStore(home.keys), KeyStore(admin_home.keys)
+        self._keys = {name: store.create(name) for name in names} | {name: admin_store.create(name) for name in ADMIN_KEYS}
+        self._iat = format_time(int(clock.now()))
+
+    async def found(self) -> tuple[str, int]:
+        """Write everything; return the network id and the size of its log."""
+        origin = f"ledger.internal/{self._wanted.name}/{secrets.token_hex(8)}"
+        root = self._sign(Statement("", "put", "root", "root", None, ROOT, self._iat, self._root(origin).body))
+        network = root.statement.digest
+        if self._database is None:
+            self._certify()
+        size = await self._append([root, *self._policies(network)])
+        self._configure(network, log_vkey(origin, self._keys["log"]))
+        return network, size
+
+    def _root(self, origin: str) -> Root:
+        keys = self._keys
+        return Root(
+            name=self._wanted.name,
+            origin=origin,
+            version=1,
+            fold=1,
+            order={"type": "log"},
+            admins=(Admin(ADMIN, keys["admin"].public),),
+            threshold=1,
+            authority_threshold=1,
+            log_keys=(LogKey(log_vkey(origin, keys["log"]), None),),
+            clock_keys=(clock_vkey(origin, keys["clock"]),),
+            mark_keys=(keys["mark"].public,),
+            witnesses=(),
+            quorum=0,
+            fresh_for=FRESH_FOR_SECONDS,
+            stale_after=STALE_AFTER_SECONDS,
+            state_every=STATE_EVERY,
+            expires=None,
+        )
+
+    def _policies(self, network: str) -> list[Envelope]:
+        """Return the statements after the root: permissions, schemas, the first members."""
+        wanted: list[tuple[str, str, JSONObject, PrivateKey | None]] = []
+        wanted += [("permissions", policy_id, body, None) for policy_id, body in default_permissions().items()]
+        wanted += [("schema", policy_id, body, None) for policy_id, body in default_schemas().items()]
+        members = [(ADMIN, "admin", "member")] + ([] if self._database is not None else [(SERVER, "service", "server")])
+        for name, kind, key in members:
+            body: JSONObject = {"name": name, "type": kind, "key": self._keys[key].public.text, "permissions": [permissions_id(kind)]}
+            wanted.append(("member", derive_id("member", body), body, self._keys[key]))
+        return [
+            self._sign(Statement(network, "put", kind, policy_id, None, ROOT, self._iat, body), key)
+            for kind, policy_id, body, key in wanted
+        ]
+
+    def _sign(self, statement: Statement, key: PrivateKey | None = None) -> Envelope:
+        return sign(statement, [self._keys["admin"], *([] if key is None else [key])])
+
+    async def _append(self, envelopes: Sequence[Envelope]) -> int:
+        keys = SequencerKeys((self._keys["log"],), self._keys["clock"], self._keys["mark"])
+        placed = await create_log(self._database or self._home.database, envelopes, keys, self._clock)
+        return placed[-1].index + 1
+
+    def _certify(self) -> None:
+        """Make the network's CA and the master's first certificate. The common name is the master's name in the network."""
+        host = urlsplit(self._wanted.url).hostname
+        hosts = list(dict.fromkeys([*self._wanted.hosts, *([host] if host else []), *LOCAL_HOSTS]))
+        now = self._clock.now()
+        authority = CertificateAuthority.create(f"{self._wanted.name} CA"[:64], now)
+        key = new_tls_key()
+        issued = authority.issue(parse_request(make_request(key, SERVER, hosts)), now)
+        create_file(self._home.ca_file, authority.certificate, mode=0o644)
+        create_file(self._home.tls / "ca.key", authority.encode_key())
+        create_file(self._home.certificate_file, issued.chain, mode=0o644)
+        create_file(self._home.certificate_key_file, encode_tls_key(key))
+
+    def _configure(self, network: str, vkey: str) -> None:
+        served = self._database is None
+        common: dict[str, object] = {
+            "network": network,
+            "ledger": self._wanted.url,
+            "log_vkeys": [vkey],
+            "server": SERVER if served else None,
+        }
+        own = {"role": "master", "name": SERVER, "public_read": self._wanted.public_read} if served else {"role": "member", "name": ADMIN}
+        self._home.write_config({**own, **common})
+        if self._admin_home is not self._home:
+            self._admin_home.write_config({"role": "member", "name": ADMIN, **common})
+            if served:
+                shutil.copyfile(self._home.ca_file, self._admin_home.ca_file)
