@@ -117,3 +117,10 @@ def test_receipt_of_the_largest_size_is_read() -> None:
     one = Receipt(2**63 - 1, (b"h" * 32,) * MAX_PROOF, longest, b"e" * LIMITS.entry)
     assert MAX_RECEIPT - 64 < len(one.encode()) <= MAX_RECEIPT
     assert parse_receipt(one.encode()) == one
+
+
+def test_size_of_a_receipt_is_checked_before_anything_else() -> None:
+    with pytest.raises(FormatError, match=f"at most {MAX_RECEIPT} bytes"):
+        parse_receipt(bytes(MAX_RECEIPT + 1))
+    with pytest.raises(FormatError, match="begins with"):
+        parse_receipt(bytes(MAX_RECEIPT))

@@ -112,6 +112,8 @@ def test_quorum_may_be_one_witness_or_none() -> None:
         "Quorum none\n",
         "quorum none\r\n",
         "quorum none\x00\n",
+        "# a bell\x07\nquorum none\n",
+        "quorum none\n# dos\r\n",
         "quorum none\x7f\n",
         "quorum\u00a0none\n",
         "# " + "x" * MAX_FILE + "\nquorum none\n",
