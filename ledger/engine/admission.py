@@ -12,6 +12,7 @@ from ledger.core.errors import FormatError, InternalError, LedgerError, NotReady
 from ledger.core.fold import KNOWN_FOLD, Void, judge
 from ledger.core.limits import LIMITS
 from ledger.core.statement import MARK, ROOT, Statement
+from ledger.engine.signatures import NONE, Good
 from ledger.engine.transaction import MARKED
 from ledger.engine.view import SqlState
 
@@ -35,6 +36,7 @@ class Request:
     future: asyncio.Future[list[Placed | Refused]]
     expected_size: int | None = None
     receipts: bool = True
+    good: Good = NONE
     outcomes: list[Placed | Refused] = field(default_factory=list)
     failed: LedgerError | None = None
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ledger.engine.admission import Admission
+from ledger.engine.signatures import NONE
 
 if TYPE_CHECKING:
     from ledger.core.note import Note
@@ -58,8 +59,6 @@ class Committer:
         except BaseException:
             self._signer.roots = before
             raise
-        finally:
-            self._checked.forget()
 
     def _place(self, batch: list[Request], transaction: Transaction) -> Committed:
         """Do all but the COMMIT, which follows. A crash or an error anywhere here leaves the log as it was.
@@ -69,7 +68,8 @@ class Committer:
         # 1. The transaction is open and the head row equals the head in memory, or Transaction had refused to begin. A mark first
         #    when the last is over 60 s old. The time for the clock line is taken here, so that COMMIT stores it before it leaves.
         start, time = transaction.size, self._clock.time()
-        admission = Admission(transaction, self._checked.check, self._may_grow)
+        check = self._checked.checker(NONE.union(*(request.good for request in batch)))
+        admission = Admission(transaction, check, self._may_grow)
         if self._signer.roots:
             admission.mark(self._signer.root, self._signer.keys.mark, time, self.state_roots)
         # 2. Judge each against what the batch has changed so far. Duplicates and refusals are answered and change nothing.

@@ -18,21 +18,22 @@ import gc
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ledger.core.canonical import sha256_hex
 from ledger.core.envelope import parse_envelope
 from ledger.core.errors import FormatError, NotFoundError, UnsupportedError
-from ledger.core.fold import Void, judge
+from ledger.core.fold import KNOWN_FOLD, Void, judge, present_root
 from ledger.core.merkle import Frontier, leaf_hashes, tree_root
 from ledger.core.trust.state import TrustState
-from ledger.engine.signatures import THREADS, Checked
+from ledger.engine.signatures import THREADS, Checked, Good
 from ledger.engine.signing import placed_roots
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
     from ledger.core.envelope import Envelope
+    from ledger.core.fold import Check
     from ledger.core.trust.roots import PlacedRoot
     from ledger.engine.snapshot import Snapshot
     from ledger.engine.store import HeldTransaction, Store
@@ -75,6 +76,13 @@ class _UndoneError(Exception):
     """The intake was not taken."""
 
 
+class _Page(NamedTuple):
+    """Entries with their envelopes, None for those that hold none, and the signatures found good."""
+
+    read: list[tuple[bytes, Envelope | None]]
+    good: Good
+
+
 class Intake:
     """Entries on their way into a replica, in one open transaction. For one task."""
 
@@ -98,8 +106,12 @@ class Intake:
         """Read where the replica stands."""
 
         def work(transaction: Transaction) -> None:
-            self._tree = transaction.frontier.copy()
-            self.halted = None if transaction.meta(HALTED) is None else transaction.size
+            self._tree = transaction.frontier
+            root = present_root(transaction.view)
+            if root is not None and root.fold != KNOWN_FOLD:
+                self.halted = transaction.size
+            else:
+                transaction.put_meta(HALTED, None)
 
         await self._held.run(work)
 
@@ -111,15 +123,15 @@ class Intake:
                 transaction.roll_back(size)
                 transaction.put_meta(HALTED, None)
                 self.halted = None
-            self._tree = transaction.frontier.copy()
+            self._tree = transaction.frontier
 
         await self._held.run(work)
 
     async def apply(self, entries: Sequence[bytes]) -> None:
         """Take the next entries: verify their signatures on threads while the page before is judged and written."""
-        envelopes = await asyncio.get_running_loop().run_in_executor(None, self._verify, entries)
+        page = await asyncio.get_running_loop().run_in_executor(None, self._verify, entries)
         await self._written()
-        self._writing = asyncio.create_task(self._held.run(partial(self._write, entries, envelopes)))
+        self._writing = asyncio.create_task(self._held.run(partial(self._write, page)))
 
     async def judge(self, work: Callable[[StoredView], T]) -> T:
         """Run `work` on the replica as it would be with these entries."""
@@ -160,26 +172,34 @@ class Intake:
         if writing is not None:
             await writing
 
-    def _verify(self, entries: Sequence[bytes]) -> list[Envelope | None]:
+    def _verify(self, entries: Sequence[bytes]) -> _Page:
         with paused_gc():
-            envelopes = [_read(entry) for entry in entries]
-            self._checked.spread([one for one in envelopes if one is not None], self._pool)
-        return envelopes
+            read = [(entry, _read(entry)) for entry in entries]
+            return _Page(read, self._checked.spread([one for _, one in read if one is not None], self._pool))
 
-    def _write(self, entries: Sequence[bytes], envelopes: Sequence[Envelope | None], transaction: Transaction) -> None:
-        self._tree.append_many(leaf_hashes(entries))
+    def _write(self, page: _Page, transaction: Transaction) -> None:
+        check = self._checked.checker(page.good)
         with paused_gc():
-            for entry, envelope in zip(entries, envelopes, strict=True):
+            for number, (entry, envelope) in enumerate(page.read):
+                if self.halted is None:
+                    self._judge(transaction, entry, envelope, check)
                 if self.halted is not None:
-                    break
-                self._judge(transaction, entry, envelope)
-        self._checked.forget()
-        transaction.store_tree()
+                    self._pass(transaction, [one for one, _ in page.read[number:]])
+                    return
+            transaction.store_tree()
+        self._tree = transaction.frontier
 
-    def _judge(self, transaction: Transaction, entry: bytes, envelope: Envelope | None) -> None:
+    def _pass(self, transaction: Transaction, entries: Sequence[bytes]) -> None:
+        """Go on with the tree only, so that the note can be judged: nothing of these entries is stored."""
+        transaction.store_tree()
+        if self._tree.size < transaction.size or self._tree is transaction.frontier:
+            self._tree = transaction.frontier.copy()
+        self._tree.append_many(leaf_hashes(entries))
+
+    def _judge(self, transaction: Transaction, entry: bytes, envelope: Envelope | None, check: Check) -> None:
         index = transaction.size
         try:
-            verdict = judge(transaction.view, entry if envelope is None else envelope, index, check=self._checked.check)
+            verdict = judge(transaction.view, entry if envelope is None else envelope, index, check=check)
         except UnsupportedError as error:
             # The root before asks for rules that this program does not know: it was accepted, nothing after it is.
             self.halted = index

@@ -24,7 +24,7 @@ from ledger.engine.forkguard import ForkGuard
 from ledger.engine.headfile import HeadFile, LeftHead
 from ledger.engine.outlet import Outlet
 from ledger.engine.receipts import add_receipts
-from ledger.engine.signatures import THREADS, WORTH_IT, Checked
+from ledger.engine.signatures import NONE, THREADS, WORTH_IT, Checked, Good
 from ledger.engine.signing import GuardedClock, NoteSigner, SequencerKeys, Witnesses
 
 if TYPE_CHECKING:
@@ -168,12 +168,12 @@ class Sequencer:
             return []
         self._waiting += len(envelopes)
         try:
-            read = await self._read_envelopes(envelopes)
+            read, good = await self._read_envelopes(envelopes)
             self._check_open()
         except BaseException:
             self._waiting -= len(envelopes)
             raise
-        request = Request(read, asyncio.get_running_loop().create_future(), expected_size, receipts)
+        request = Request(read, asyncio.get_running_loop().create_future(), expected_size, receipts, good)
         self._queue.append(request)
         self._wake.set()
         # A caller that gives up does not undo what others share: its entries are placed all the same.
@@ -186,15 +186,14 @@ class Sequencer:
         if self._closing or self._task is None:
             raise NotReadyError("the sequencer is not running")
 
-    async def _read_envelopes(self, envelopes: Sequence[Envelope | bytes]) -> list[Envelope | FormatError]:
+    async def _read_envelopes(self, envelopes: Sequence[Envelope | bytes]) -> tuple[list[Envelope | FormatError], Good]:
         if len(envelopes) < WORTH_IT:
-            return [read_envelope(one) for one in envelopes]
+            return [read_envelope(one) for one in envelopes], NONE
         return await asyncio.get_running_loop().run_in_executor(None, self._read_many, envelopes)
 
-    def _read_many(self, envelopes: Sequence[Envelope | bytes]) -> list[Envelope | FormatError]:
+    def _read_many(self, envelopes: Sequence[Envelope | bytes]) -> tuple[list[Envelope | FormatError], Good]:
         read = [read_envelope(one) for one in envelopes]
-        self._checked.spread([one for one in read if isinstance(one, Envelope)], self._pool)
-        return read
+        return read, self._checked.spread([one for one in read if isinstance(one, Envelope)], self._pool)
 
     # -- the one task that signs ---------------------------------------------------------------------------------
 

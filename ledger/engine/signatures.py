@@ -1,7 +1,7 @@
 """Verifying many signatures ahead of the fold, on threads: the libraries free the interpreter while they compute.
 
-The fold asks `Checked.check` for each signature it needs. What was verified before is looked up, everything else is verified on
-the spot, so the verdict never depends on what ran ahead. A key is known here once the fold has asked with it.
+The fold asks the check of `Checked.checker` for each signature it needs. What was verified before is looked up, everything else is
+verified on the spot, so the verdict never depends on what ran ahead. A key is known here once the fold has asked with it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from ledger.core.envelope import Envelope
+    from ledger.core.fold import Check
     from ledger.core.keys import PublicKey
 
 THREADS = 2
@@ -22,37 +23,44 @@ WORTH_IT = 16
 MOST_KEYS = 65_536
 
 
+Good = frozenset[tuple[bytes, bytes, bytes]]
+
+
 class Checked:
-    """Signatures found good. `ahead` may run in several threads; `check` and `forget` belong to the thread that judges."""
+    """Verifies ahead with the keys that the fold asked with before. `ahead` is for any thread, a check for the one that judges."""
 
     def __init__(self) -> None:
-        self._good: set[tuple[bytes, bytes, bytes]] = set()
         self._keys: dict[str, PublicKey] = {}
 
-    def check(self, key: PublicKey, signature: bytes, message: bytes) -> bool:
-        """Tell whether the signature is valid by FORMATS 2; the fold's `check`."""
-        if (key.raw, signature, message) in self._good:
-            return True
-        if key.keyid not in self._keys:
+    def checker(self, good: Good) -> Check:
+        """Return a `check` for the fold that looks into `good` first."""
+
+        def check(key: PublicKey, signature: bytes, message: bytes) -> bool:
+            if (key.raw, signature, message) in good:
+                return True
             if len(self._keys) >= MOST_KEYS:
                 self._keys.clear()
             self._keys[key.keyid] = key
-        return key.verify(signature, message)
+            return key.verify(signature, message)
 
-    def ahead(self, envelopes: Iterable[Envelope]) -> None:
-        """Verify the signatures by known keys and remember the good ones."""
+        return check
+
+    def ahead(self, envelopes: Iterable[Envelope]) -> Good:
+        """Verify the signatures by known keys; return the good ones."""
+        good = set()
         for envelope in envelopes:
             message = pae(envelope.payload)
             for keyid, signature in envelope.signatures:
                 key = self._keys.get(keyid)
                 if key is not None and key.verify(signature, message):
-                    self._good.add((key.raw, signature, message))
+                    good.add((key.raw, signature, message))
+        return frozenset(good)
 
-    def forget(self) -> None:
-        """Drop what was remembered of signatures: their entries are judged."""
-        self._good.clear()
+    def spread(self, envelopes: Sequence[Envelope], pool: Executor) -> Good:
+        """Do as `ahead` does on `THREADS` threads of `pool`, when there is enough to do; wait for it."""
+        if len(envelopes) < WORTH_IT:
+            return NONE
+        return NONE.union(*pool.map(self.ahead, [envelopes[start::THREADS] for start in range(THREADS)]))
 
-    def spread(self, envelopes: Sequence[Envelope], pool: Executor) -> None:
-        """Do as `ahead` does, on `THREADS` threads of `pool`, when there is enough to do; wait for it."""
-        if len(envelopes) >= WORTH_IT:
-            list(pool.map(self.ahead, [envelopes[start::THREADS] for start in range(THREADS)]))
+
+NONE: Good = frozenset()

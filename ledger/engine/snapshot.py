@@ -16,6 +16,7 @@ from ledger.core.limits import LIMITS
 from ledger.core.merkle import inclusion_proof, stored_index
 from ledger.core.receipt import Receipt
 from ledger.engine.digests import META as DIGESTS
+from ledger.engine.tables import PLACES
 from ledger.engine.view import SqlState, record_of, select_versions
 
 if TYPE_CHECKING:
@@ -166,6 +167,12 @@ class Snapshot:
         """Return every version of a policy, oldest first."""
         rows = self.connection.execute(select_versions("to_index", "WHERE id=? ORDER BY place"), (policy,))
         return [Version(record_of(row[1:]), row[0]) for row in rows]
+
+    def changes(self, start: int, *, most: int = LIMITS.page) -> list[Record]:
+        """Return the versions that the entries from index `start` on made, oldest first."""
+        where = "WHERE place>=? ORDER BY place LIMIT ?"
+        rows = self.connection.execute(select_versions("to_index", where), (start * PLACES, most))
+        return [record_of(row[1:]) for row in rows]
 
     # -- facts ---------------------------------------------------------------------------------------------------
 
