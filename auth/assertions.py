@@ -3,6 +3,8 @@
     {"alg":"EdDSA","kid":<key id of the member or invite>,"typ":"JWT"}
     {"iss":<name>,"sub":<name>,"aud":"<network id>/<server>","iat":…,"exp":≤ iat + 60,"jti":…}
 
+<name> is that of the member or invite, or the key id again: a joiner knows its invite's key before its name.
+
 An assertion is used once. A client whose clock is off finds `server_time` in the refusal.
 """
 
@@ -69,9 +71,9 @@ class AssertionVerifier:
         self._jws.check(text, identity.key)
         if (token.type or "").lower().removeprefix("application/") == TOKEN_TYPE:
             refuse(Reason.TYPE, "That is an access token, not an assertion.")
-        if token.text("iss") != identity.name:
+        if token.text("iss") not in (identity.name, identity.key.keyid):
             refuse(Reason.ISSUER, "The assertion is not issued in the name of its key.")
-        if token.text("sub") != identity.name:
+        if token.text("sub") not in (identity.name, identity.key.keyid):
             refuse(Reason.SUBJECT, "The assertion is not about the owner of its key.")
         token.check_audience(self._site.audience)
         now = self._clock.now()

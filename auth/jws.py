@@ -127,7 +127,7 @@ class Jws:
     def make(self, claims: Mapping[str, canonical.JSON], signer: Signer, *, typ: str) -> str:
         """Return a signed token; `kid` is the key id of the signer."""
         headers = {"kid": signer.public.keyid, "typ": typ}
-        return self._jws.encode(canonical.dump(dict(claims)), signer, algorithm=ALGORITHM, headers=headers)  # type: ignore[arg-type]
+        return self._jws.encode(canonical.dump(dict(claims)), signer, algorithm=ALGORITHM, headers=headers)  # type: ignore[arg-type]  # our algorithm takes our keys
 
     def peek(self, text: str) -> Token:
         """Return what a token says without believing it; raises AuthenticationError if it is none."""
@@ -148,7 +148,7 @@ class Jws:
     def check(self, text: str, key: PublicKey) -> None:
         """Raise AuthenticationError unless `key` signed the token."""
         try:
-            self._jws.decode_complete(text, key, algorithms=[ALGORITHM])  # type: ignore[arg-type]
+            self._jws.decode_complete(text, key, algorithms=[ALGORITHM])  # type: ignore[arg-type]  # our algorithm takes our keys
         except jwt.InvalidTokenError:
             refuse(Reason.SIGNATURE, "The signature of the token is wrong.")
 

@@ -143,6 +143,12 @@ async def test_expired_certificate_is_refused(tmp_path: Path) -> None:
             await check_server(HOST, port, client_context(old.ca.certificate))
 
 
+async def test_chain_is_judged_at_the_time_that_the_home_believes(good: Site) -> None:
+    async with serving(good.identity.context) as port:
+        with pytest.raises(VerificationError, match="expired"):
+            await pin_ca(HOST, port, good.ca.fingerprint, NOW + 400 * DAY)
+
+
 async def test_client_refuses_what_another_ca_signed(good: Site) -> None:
     other = CertificateAuthority.create("edge CA", NOW)
     async with serving(good.identity.context) as port:
@@ -199,7 +205,8 @@ async def test_what_is_no_tls_server_is_refused() -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         writer.close()
 
-    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65_536)
         writer.close()
 
     async with serving(None, talk) as port:

@@ -196,3 +196,14 @@ def test_used_once_one_owner_cannot_shut_out_the_others() -> None:
         used.take("flood", "3", NOW + 60)
     assert used.take("calm", "1", NOW + 60)
     assert not used.take("flood", "1", NOW + 60)
+
+
+def test_used_once_counts_what_is_left_of_an_owner() -> None:
+    clock = FrozenClock()
+    used = MemoryUsedOnce(clock, per_owner=2)
+    assert used.take("a", "1", NOW + 10)
+    assert used.take("a", "2", NOW + 20)
+    clock.seconds = NOW + 15
+    assert used.take("a", "3", NOW + 20)
+    with pytest.raises(BusyError):
+        used.take("a", "4", NOW + 20)

@@ -29,7 +29,7 @@ BODY: dict[str, Any] = {
 
 
 def line(body: object) -> str:
-    raw = body if isinstance(body, bytes) else canonical.dump(body)  # type: ignore[arg-type]
+    raw = body if isinstance(body, bytes) else canonical.dump(body)  # type: ignore[arg-type]  # junk on purpose
     return PREFIX + base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
@@ -109,6 +109,22 @@ def test_damaged_tokens_are_refused_and_not_repeated(changes: dict[str, object])
 def test_other_spellings_are_refused(text: str) -> None:
     with pytest.raises(FormatError):
         parse_join_token(text)
+
+
+def test_bits_that_nobody_reads_must_be_zero() -> None:
+    """Base64 that decodes to the same bytes is another spelling all the same."""
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+    key = str(BODY["key"])
+    twin = key[:-2] + letters[letters.index(key[-2]) + 1] + "="
+    assert base64.b64decode(twin) == KEY.seed
+    for length in (1, 2, 3):
+        text = line({**BODY, "url": "https://" + "h" * length})
+        parse_join_token(text)
+        other = text[:-1] + letters[(letters.index(text[-1]) + 1) % len(letters)]
+        with pytest.raises(FormatError):
+            parse_join_token(other)
+    with pytest.raises(FormatError):
+        parse_join_token(line({**BODY, "key": twin}))
 
 
 def test_expiry() -> None:

@@ -36,7 +36,7 @@ def test_created_key_is_private_and_loads_again(tmp_path: Path) -> None:
     assert store.load("member") == key
     assert mode(store.path("member")) == 0o600
     assert mode(tmp_path / "keys") == 0o700
-    assert os.listdir(tmp_path / "keys") == ["member.pem"]  # noqa: PTH208
+    assert [path.name for path in (tmp_path / "keys").iterdir()] == ["member.pem"]
     assert store.names() == ["member"]
     assert store.has("member")
     assert not store.has("admin")

@@ -271,6 +271,7 @@ def test_dropped_member_is_refused_at_the_next_request(world: World) -> None:
     world.members.drop("bob")
     assert reason(world.verifier, token) == "revoked"
     assert reason(world.verifier, token) == "revoked"
+    assert not world.verifier._verified
 
 
 def test_changed_key_ends_the_tokens_of_the_old_one(world: World) -> None:
@@ -358,6 +359,15 @@ def test_refused_tokens_are_not_kept(world: World) -> None:
     for changes in ({"aud": "x"}, {"sub": "alice"}):
         reason(world.verifier, forge(claims(**changes)))
     assert not world.verifier._verified
+
+
+def test_keys_are_never_made_from_a_token() -> None:
+    algorithm = Jws()._jws.get_algorithm_by_name("EdDSA")
+    with pytest.raises(NotImplementedError):
+        algorithm.from_jwk("{}")
+    with pytest.raises(NotImplementedError):
+        algorithm.to_jwk(TOKEN_KEY)
+    assert Jws()._jws.get_algorithms() == ["EdDSA"]
 
 
 def test_jwks_holds_public_halves_only() -> None:
