@@ -12,7 +12,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.baselines import measure_signatures, measure_sqlite
+from tests.bench.baselines import measure_signatures
 from tests.bench.entries import measure_sizes
 from tests.bench.etcd import find_etcd, measure_etcd
 from tests.bench.figures import Report
@@ -30,7 +30,7 @@ class Amounts:
 
 
 FULL = Amounts(fold=100_000, load=12_000)
-QUICK = Amounts(fold=5_000, load=2_000)
+QUICK = Amounts(fold=12_000, load=2_000)
 
 
 def measure(report: Report, amounts: Amounts, folder: Path) -> None:
@@ -40,7 +40,6 @@ def measure(report: Report, amounts: Amounts, folder: Path) -> None:
     entries = [envelope.entry for envelope in envelopes]
     measure_sizes(report, envelopes[:3_000])
     del envelopes
-    measure_sqlite(report, entries[: amounts.load], folder)
     measure_signatures(report, entries[: amounts.load])
     if find_etcd() is None:
         note("etcd is not here (Debian: etcd-server): no figures beside it")

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 HEADINGS = ("figure", "value", "baseline", "ratio", "remark")
 
@@ -70,11 +70,25 @@ def _shown(value: float) -> str:
     return f"{value:.1f}" if value >= 10 else f"{value:.3g}"
 
 
-def rate(work: Callable[[], int], *, rounds: int = 3) -> float:
-    """Return how many a second `work` does, the median of some rounds; it returns how many it did."""
-    rates = []
+def cpu_rate(work: Callable[[], int], *, rounds: int = 3) -> float:
+    """Return how many a second of CPU `work` does, the median of some rounds; it returns how many it did.
+
+    For work that neither waits nor shares: what else the machine does then has little say.
+    """
+    measured = []
     for _ in range(rounds):
-        begin = time.perf_counter()
+        begin = time.process_time()
         done = work()
-        rates.append(done / (time.perf_counter() - begin))
-    return statistics.median(rates)
+        measured.append(done / (time.process_time() - begin))
+    return statistics.median(measured)
+
+
+def rates(works: Mapping[str, Callable[[], int]], *, rounds: int = 5) -> dict[str, float]:
+    """Return the median rate of each work. They take turns, so that a disk or a machine that is busy for a while slows all of them."""
+    measured: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(rounds):
+        for name, work in works.items():
+            begin = time.perf_counter()
+            done = work()
+            measured[name].append(done / (time.perf_counter() - begin))
+    return {name: statistics.median(found) for name, found in measured.items()}
