@@ -94,6 +94,19 @@ def test_invite_gives_the_scope_join(world: World) -> None:
     assert principal == Principal("edge7", invite.key.keyid, frozenset({JOIN}), id="invite-edge7", expires=NOW + 3_600)
 
 
+def test_joiner_may_name_its_key_id_as_it_does_not_know_the_invites_name(world: World) -> None:
+    world.members.invite("edge7")
+    key = key_of("invite-edge7")
+    principal = world.verifier.verify(make_assertion(key.public.keyid, key, SITE, NOW))
+    assert (principal.name, principal.scopes) == ("edge7", {JOIN})
+
+
+def test_key_id_of_another_is_refused(world: World) -> None:
+    carol = world.members.add("carol")
+    assert reason(world, make_assertion(carol.key.keyid, BOB, SITE, NOW)) == "wrong-issuer"
+    assert reason(world, Jws().make(claims(sub=carol.key.keyid), BOB, typ="JWT")) == "wrong-subject"
+
+
 def test_invite_may_ask_for_read_alone_but_never_for_write(world: World) -> None:
     world.members.invite("edge7")
     key = key_of("invite-edge7")
