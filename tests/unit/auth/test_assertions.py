@@ -98,7 +98,7 @@ def test_joiner_may_name_its_key_id_as_it_does_not_know_the_invites_name(world: 
     world.members.invite("edge7")
     key = key_of("invite-edge7")
     principal = world.verifier.verify(make_assertion(key.public.keyid, key, SITE, NOW))
-    assert (principal.name, principal.scopes) == ("edge7", {JOIN})
+    assert (principal.name, principal.scopes) == ("edge7", frozenset({JOIN}))
 
 
 def test_key_id_of_another_is_refused(world: World) -> None:
