@@ -150,7 +150,7 @@ class Hub:
 
     def _write(self, follower: Follower, frame: bytes) -> bool:
         transport = follower.transport
-        if transport.is_closing():
+        if follower.ended or transport.is_closing():
             self._live.discard(follower)
             follower.end()
             return False
