@@ -26,6 +26,7 @@ The steps, whose numbers stand in the code:
 14. The whole tree makes the root of the note and holds the fetched roots: if it differs from the replica's there is a
     split view, else the source is bad.
 
+A chain's final blocks and reorganisations are in `providers` and `heads`.
 A ticket is good for the replica as it was when the note came: one note is judged to its end before the next.
 """
 

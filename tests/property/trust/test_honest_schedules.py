@@ -61,16 +61,16 @@ class HonestNetwork(RuleBasedStateMachine):
         self.generation += 1
         names, keys = master.log_keys, root.log_keys
         until = master.tree.size + overlap
+        retiring = master.log_keys if overlap else ()
         if log:
             names = (f"L{self.generation}",)
             old = tuple(LogKey(key.vkey, until) for key in keys if key.until is None) if overlap else ()
             keys = (*old, LogKey(log_key(names[0], self.origin), None))
-            retiring = master.log_keys if overlap else ()
         clocks = (f"C{self.generation}",) if clock else (master.clock,)
         master.change_root(log_keys=keys, clock_keys=(clock_key(clocks[0], self.origin),), quorum=quorum)
         master.witnesses, master.clock = tuple(f"W{2 - number}" for number in range(quorum)), clocks[0]
         if log:
-            master.log_keys = (*retiring, *names) if overlap else names
+            master.log_keys = (*retiring, *names)
             self.emit()
             master.log_keys = names
         master.add(*(f"after root {self.generation} {number}" for number in range(more)))
@@ -148,4 +148,4 @@ class HonestNetwork(RuleBasedStateMachine):
 
 
 TestHonestNetwork = HonestNetwork.TestCase
-TestHonestNetwork.settings = settings(max_examples=settings.default.max_examples)
+TestHonestNetwork.settings = settings(max_examples=settings().max_examples)

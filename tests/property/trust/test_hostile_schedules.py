@@ -192,6 +192,6 @@ class RollbackInAnyOrder(RuleBasedStateMachine):
 TestForkedNetwork = ForkedNetwork.TestCase
 TestKeysStolenOnce = KeysStolenOnce.TestCase
 TestRollbackInAnyOrder = RollbackInAnyOrder.TestCase
-TestForkedNetwork.settings = settings(max_examples=settings.default.max_examples)
-TestKeysStolenOnce.settings = settings(max_examples=settings.default.max_examples // 4)
-TestRollbackInAnyOrder.settings = settings(max_examples=settings.default.max_examples // 2)
+TestForkedNetwork.settings = settings(max_examples=settings().max_examples)
+TestKeysStolenOnce.settings = settings(max_examples=settings().max_examples // 4)
+TestRollbackInAnyOrder.settings = settings(max_examples=settings().max_examples // 2)
