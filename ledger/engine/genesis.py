@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from ledger.core.backend import Refused
@@ -27,18 +28,28 @@ async def create_log(path: Path, envelopes: Sequence[Envelope], keys: SequencerK
     """
     if not envelopes or envelopes[0].statement.kind != "root":
         raise UsageError("a log begins with its root")
-    if path.with_name(HEAD_FILE).exists():
-        raise ConflictError(f"{path.parent} has a {HEAD_FILE}: a log lived here", advice="Choose another directory, or restore that log.")
-    store = Store.open(path, create=True)
+    store = await asyncio.to_thread(_open_new, path)
     placed = False
     try:
         results = await _write_first(store, envelopes, keys, clock)
         placed = True
     finally:
-        store.close()
-        if not placed:
-            _remove(path)
+        await asyncio.to_thread(_close, store, keep=placed)
     return results
+
+
+def _open_new(path: Path) -> Store:
+    if path.with_name(HEAD_FILE).exists():
+        raise ConflictError(f"{path.parent} has a {HEAD_FILE}: a log lived here", advice="Choose another directory, or restore that log.")
+    return Store.open(path, create=True)
+
+
+def _close(store: Store, *, keep: bool) -> None:
+    """Close the store; unless it is to be kept, take back what a failed genesis made: nothing of it left this home."""
+    store.close()
+    if not keep:
+        for name in (store.path.name, f"{store.path.name}-wal", f"{store.path.name}-shm", HEAD_FILE):
+            store.path.with_name(name).unlink(missing_ok=True)
 
 
 async def _write_first(store: Store, envelopes: Sequence[Envelope], keys: SequencerKeys, clock: Clock) -> list[Placed]:
@@ -56,9 +67,3 @@ async def _write_first(store: Store, envelopes: Sequence[Envelope], keys: Sequen
             raise one.error
         placed.append(one)
     return placed
-
-
-def _remove(path: Path) -> None:
-    """Take back what a failed genesis made. Nothing of it left this home."""
-    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm", HEAD_FILE):
-        path.with_name(name).unlink(missing_ok=True)

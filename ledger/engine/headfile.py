@@ -7,11 +7,11 @@ was restored, and signing on from it would fork the log (DESIGN 5, fork guard).
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ledger.core.errors import CorruptError, UnavailableError
+from ledger.home.files import write_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,15 +52,4 @@ class HeadFile:
 
     def write(self, head: LeftHead) -> None:
         """Replace the file, synced: after a crash it holds the old or the new head, whole. UnavailableError if it cannot."""
-        text = json.dumps({"size": head.size, "root": head.root.hex()}).encode() + b"\n"
-        beside = self.path.with_name(self.path.name + ".new")
-        try:
-            descriptor = os.open(beside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-            try:
-                os.write(descriptor, text)
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            beside.replace(self.path)
-        except OSError as error:
-            raise UnavailableError(f"cannot write {self.path}: {error.strerror}") from error
+        write_file(self.path, json.dumps({"size": head.size, "root": head.root.hex()}).encode() + b"\n")

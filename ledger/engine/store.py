@@ -45,13 +45,17 @@ class Store:
         self._cache = StateCache()
 
     @classmethod
-    def open(cls, path: Path, *, create: bool = False, writable: bool = True, readers: int = 3) -> Store:
+    def open(cls, path: Path, *, create: bool = False, writable: bool = True, readers: int = 3, wait_seconds: float = 0.0) -> Store:
         """Open the ledger at `path` (blocking); with `create`, make it, and refuse if it is there.
 
-        Raises NotFoundError, ConflictError, CorruptError, and BusyError while another process writes it.
+        Raises NotFoundError, ConflictError, CorruptError, and BusyError while another process writes it, after `wait_seconds`.
         """
         with ExitStack() as undo:
-            lock = undo.enter_context(WriterLock.take(path.with_name(LOCK))) if writable and path.parent.is_dir() else None
+            lock = (
+                undo.enter_context(WriterLock.take(path.with_name(LOCK), wait_seconds=wait_seconds))
+                if writable and path.parent.is_dir()
+                else None
+            )
             database = undo.enter_context(closing(Database(path, LEDGER, create=create, writable=writable, readers=readers)))
             store = cls(database, lock)
             store._load()
