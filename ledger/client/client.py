@@ -1,0 +1,274 @@
+"""LedgerClient: one way to read and write a ledger, whatever keeps it.
+
+    async with LedgerClient.open(home=Path("node-1")) as client:
+        await client.publish_one({"site": {"name": "Oslo"}})
+        answer = await client.get("site", "name = Oslo")
+
+Reads come from the home's verified copy and say which tree size they are of. Nothing is written to the ledger
+without a proof coming back: a placement is checked against the log's keys before it is reported.
+A cancelled publish may have been published: ask for it by its digest, or publish it again (it has one effect).
+"""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING, Self
+
+from ledger.client.authoring import parse_draft, put
+from ledger.client.changes import changes
+from ledger.client.checking import verify_snapshot
+from ledger.client.copy import open_copy
+from ledger.client.joining import new_invite
+from ledger.client.place import Place
+from ledger.client.publishing import Manner, Publisher, dropped, patched
+from ledger.client.receipts import ReceiptJudge
+from ledger.client.report import describe, freshness
+from ledger.core.errors import NotFoundError, ProofError, StaleError, UnsupportedError
+from ledger.core.limits import LIMITS
+from ledger.core.trust.good import parse_claim
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from ledger.client.answers import Answer, Change, EntrySeen, Published, SyncReport, Verified, VersionSeen
+    from ledger.client.authoring import Wish
+    from ledger.client.copy import Copy
+    from ledger.client.reader import Reader
+    from ledger.client.sync import Progress
+    from ledger.core.backend import Backend
+    from ledger.core.canonical import JSON, JSONObject
+    from ledger.core.ports import Clock
+
+
+class LedgerClient:
+    """A ledger, open. Make it with `open` and enter it with `async with`. For one event loop."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._stack = AsyncExitStack()
+        self._copy: Copy | None = None
+        self._receipts = ReceiptJudge(vkeys=place.settings.log_vkeys)
+
+    @classmethod
+    def open(cls, ledger: str | None = None, *, home: Path | None = None, clock: Clock | None = None) -> Self:
+        """Return a client of the home's ledger, or of the one at the URL `ledger`, which is then verified from the start.
+
+        Nothing is opened yet. Raises NotFoundError when nobody lives in the home, UsageError for a wrong setting or URL.
+        """
+        return cls(Place.find(home, ledger, clock=clock))
+
+    async def __aenter__(self) -> Self:
+        self._copy = await self._stack.enter_async_context(open_copy(self.place))
+        await self._learn()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self._stack.aclose()
+        self._copy = None
+
+    # -- what it stands on ---------------------------------------------------------------------------------------
+
+    @property
+    def copy(self) -> Copy:
+        """Return the verified copy this client reads."""
+        if self._copy is None:
+            raise UnsupportedError("the client is not open", advice="Enter it with `async with`.")
+        return self._copy
+
+    @property
+    def reader(self) -> Reader:
+        """Return what reads the copy."""
+        return self.copy.reader
+
+    async def backend(self) -> Backend:
+        """Return the backend that takes entries, opened when first needed."""
+        return await self.copy.backend()
+
+    async def _learn(self) -> None:
+        roots = await self.copy.roots()
+        if roots:
+            self._receipts.learn(roots)
+
+    async def _refresh(self) -> None:
+        if not self.copy.is_log:
+            await self.sync()
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    async def publish(
+        self, policies: Sequence[JSON], *, expect: str | None = None, dry_run: bool = False, as_root: bool = False
+    ) -> AsyncIterator[Published]:
+        """Sign policies and publish them; yield one result each, in order. A refusal is a result, not an exception.
+
+        With `expect`, only after that version. Raises FormatError for what is no policy, before anything is sent, and
+        UnreachableError, BusyError or OutcomeUnknown when the ledger gives no answer.
+        """
+        wishes = [put(parse_draft(policy)) for policy in policies]
+        publisher = await self._publisher()
+        async for result in publisher.publish(wishes, Manner(expect, as_root, dry_run), self._refresh):
+            yield result
+
+    async def publish_one(self, policy: JSON, *, expect: str | None = None, as_root: bool = False) -> Published:
+        """Publish one policy. Raises the error that refuses it."""
+        async for result in self.publish([policy], expect=expect, as_root=as_root):
+            return _raised(result)
+        raise NotFoundError("nothing was published")
+
+    async def patch(self, policy_id: str, change: JSONObject, *, expect: str | None = None, as_root: bool = False) -> Published:
+        """Merge `change` into a policy (RFC 7396). Raises the error that refuses it."""
+        await self._fresh_copy()
+        record = (await self.reader.records([policy_id])).get(policy_id)
+        return await self._one(patched(record, policy_id, change), Manner(expect, as_root))
+
+    async def drop(self, policy_id: str, *, expect: str | None = None, as_root: bool = False) -> Published:
+        """Take a policy out of force. Raises the error that refuses it."""
+        await self._fresh_copy()
+        record = (await self.reader.records([policy_id])).get(policy_id)
+        return await self._one(dropped(record, policy_id), Manner(expect, as_root))
+
+    async def _one(self, wish: Wish, manner: Manner) -> Published:
+        publisher = await self._publisher()
+        async for result in publisher.publish([wish], manner, self._refresh):
+            return _raised(result)
+        raise NotFoundError("nothing was published")
+
+    async def _publisher(self) -> Publisher:
+        await self._fresh_copy(only_empty=True)
+        network, place = await self.copy.network(), self.place
+        return Publisher(self.copy.backend, self.reader, place.author(), clock=place.clock, receipts=self._receipts, network=network)
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    async def get(
+        self,
+        kind: str,
+        clause: str = "",
+        *,
+        at: int | str | None = None,
+        at_least: int | None = None,
+        max_age: float | None = None,
+    ) -> Answer:
+        """Return live policies of `kind` (or `all`) that meet the clause (docs/query.md).
+
+        `at` is a tree size or a time; `at_least` a size that the copy must have reached (read your writes: the index of what
+        was published, plus one). Raises StaleError when the copy is older than `max_age` seconds or does not reach `at_least`.
+        """
+        await self._fresh_copy(only_empty=True)
+        if at_least is not None and await self.copy.size() < at_least:
+            await self.sync()
+            if await self.copy.size() < at_least:
+                raise StaleError(f"the copy has {await self.copy.size()} entries, not yet {at_least}")
+        limit = max_age if max_age is not None else self.place.settings.max_age
+        stale = await self._stale(limit)
+        answer = await self.reader.get(kind, clause, at=at)
+        return replace(answer, stale=stale)
+
+    async def _stale(self, max_age: float | None) -> str | None:
+        now = int(self.place.clock.now())
+        fresh = await self.copy.store.read(lambda snapshot: freshness(snapshot, now))
+        if max_age is not None and (fresh.age is None or fresh.age > max_age):
+            age = "of unknown age" if fresh.age is None else f"{fresh.age} s old"
+            raise StaleError(f"what is known here is {age}", age=fresh.age)
+        return fresh.reason or None if fresh.stale and not self.copy.is_log else None
+
+    async def policy(self, policy_id: str, *, at: int | str | None = None) -> JSONObject:
+        """Return one live policy as shown. NotFoundError when there is none."""
+        await self._fresh_copy(only_empty=True)
+        return await self.reader.policy(policy_id, at=at)
+
+    async def history(self, policy_id: str) -> list[VersionSeen]:
+        """Return every version of a policy, oldest first. NotFoundError for an id that was never accepted."""
+        await self._fresh_copy(only_empty=True)
+        return await self.reader.history(policy_id)
+
+    async def entries(self, start: int = 0, end: int | None = None) -> list[EntrySeen]:
+        """Return entries of the log with their verdicts."""
+        await self._fresh_copy(only_empty=True)
+        return await self.reader.entries(start, end)
+
+    async def void(self) -> list[EntrySeen]:
+        """Return the entries that are in the log without effect."""
+        await self._fresh_copy(only_empty=True)
+        return await self.reader.void()
+
+    async def watch(self) -> AsyncIterator[Change]:
+        """Yield statements as they come into force, from now on. Ends by `aclose` only."""
+        await self._fresh_copy()
+        async for change in changes(self.copy):
+            yield change
+
+    # -- proof ---------------------------------------------------------------------------------------------------
+
+    async def receipt(self, wanted: str) -> bytes:
+        """Return the verified receipt of a policy's last version, or of a digest. NotFoundError when it is not logged."""
+        await self._fresh_copy(only_empty=True)
+        digest = await self.reader.digest_of(wanted)
+        placed = await (await self.backend()).find(digest)
+        if placed is None or placed.receipt is None:
+            raise NotFoundError(f"the ledger holds no receipt of {digest}")
+        if self._receipts.verify(placed.receipt).digest != digest:
+            raise ProofError("the receipt is of another statement")
+        return placed.receipt
+
+    def verify_receipt(self, raw: bytes, *, policy: JSON | None = None) -> Verified:
+        """Check a receipt offline, by the roots of the copy or the pinned keys. Raises what is wrong with it."""
+        return self._receipts.verify(raw, policy=policy)
+
+    async def verify_ledger(self, *, deep: bool = False) -> dict[str, object]:
+        """Compute everything that the copy holds again, from its entries. `verified` says whether all agrees."""
+        network = await self.copy.network()
+        checked = await self.copy.store.read(lambda snapshot: verify_snapshot(snapshot, network, deep=deep))
+        return checked.facts()
+
+    async def checkpoint(self) -> bytes:
+        """Return the newest signed checkpoint of the copy. NotFoundError when it has none."""
+        await self._fresh_copy(only_empty=True)
+        note = await self.copy.store.read(lambda snapshot: snapshot.checkpoint())
+        if note is None:
+            raise NotFoundError("there is no checkpoint here yet")
+        return note
+
+    async def checkpoint_facts(self) -> dict[str, object]:
+        """Return the newest checkpoint taken apart, with the state root at its size."""
+        claim = parse_claim(await self.checkpoint())
+        state = await self.copy.store.read(lambda snapshot: snapshot.state(claim.size).state_root())
+        return {"origin": claim.origin, "size": claim.size, "root": claim.root.hex(), "state_root": state}
+
+    async def status(self) -> dict[str, object]:
+        """Return how this home and its ledger are; `state` is ok, stale, unreachable or alarm."""
+        return await describe(self.copy)
+
+    async def sync(self, progress: Progress | None = None) -> SyncReport:
+        """Fetch what is new and verify it. Raises SplitViewError, RollbackError, BadSourceError or UnreachableError."""
+        report = await self.copy.sync(progress)
+        await self._learn()
+        return report
+
+    async def _fresh_copy(self, *, only_empty: bool = False) -> None:
+        """Bring a replica up to date before a version is followed; one that never synced, in any case."""
+        if not self.copy.is_log and (not only_empty or await self.copy.size() == 0):
+            await self.sync()
+
+    # -- members -------------------------------------------------------------------------------------------------
+
+    async def invite(self, name: str, member_type: str, *, permissions: Sequence[str] = (), ttl: int = LIMITS.invite_seconds) -> str:
+        """Publish an invite and return its join token, a secret. Raises the error that refuses it."""
+        await self._fresh_copy(only_empty=True)
+        wish, token, key = new_invite(self.place, await self.copy.network(), (name, member_type, tuple(permissions)), ttl)
+        publisher = await self._publisher()
+        _raised(await publisher.send(wish, None, [key]))
+        return token.encode()
+
+    async def access_token(self, *, scope: str = "read") -> str:
+        """Return an access token of this home's identity for the ledger's server."""
+        async with self.place.transport(scope=scope) as transport:
+            return await transport.token()
+
+
+def _raised(result: Published) -> Published:
+    if result.error is not None:
+        raise result.error
+    return result

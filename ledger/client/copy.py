@@ -1,0 +1,169 @@
+"""The verified copy of a ledger that a client reads: the log itself where it lies on this machine, else a replica of it.
+
+Reading needs no lock. The one writer is opened when something is to be written: by `sync` for a replica, by the embedded backend
+for a log. While an agent (`run node`) keeps the replica, the agent is asked to sync.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ledger.client.answers import SyncReport
+from ledger.client.reader import Reader
+from ledger.client.sync import Progress, Syncer
+from ledger.client.transport import Transport, parse_object
+from ledger.core.errors import BusyError, NotFoundError, UnreachableError
+from ledger.engine.replica import Replica
+from ledger.engine.signing import placed_roots
+from ledger.engine.store import Store
+from ledger.home.backends import BackendContext, open_ledger
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from ledger.client.https import HttpsBackend
+    from ledger.client.place import Place
+    from ledger.core.backend import Backend
+    from ledger.core.trust import PlacedRoot
+
+LISTEN = "listen.json"
+PATIENCE_SECONDS = 5.0
+
+
+class Silent:
+    """An Observer that nobody listens to: a command's own answer says what happened."""
+
+    def event(self, name: str, **facts: object) -> None:
+        """See Observer."""
+
+
+class Copy:
+    """What is read. `is_log`: the ledger itself, so that there is nothing to sync."""
+
+    def __init__(self, place: Place, database: Path, *, is_log: bool) -> None:
+        self.place = place
+        self.is_log = is_log
+        self._database = database
+        self._stack = AsyncExitStack()
+        self._backend: Backend | None = None
+        self._syncer: Syncer | None = None
+        self.store = Store.open(database, writable=False)
+        self.reader = Reader(self.store)
+
+    async def close(self) -> None:
+        """Close everything that was opened."""
+        await self._stack.aclose()
+        await asyncio.to_thread(self.store.close)
+
+    async def network(self) -> str:
+        """Return the network id: the pinned one, or that of the log itself."""
+        if self.place.settings.network is not None and not (self.place.foreign and self.is_log):
+            return self.place.settings.network
+        found = await self.store.read(lambda snapshot: snapshot.state().network)
+        if found is None:
+            raise NotFoundError(f"{self._database} holds no network yet")
+        return found
+
+    async def roots(self) -> list[PlacedRoot]:
+        """Return the roots that stand in the copy."""
+        return await self.store.read(lambda snapshot: placed_roots(snapshot.connection))
+
+    async def size(self) -> int:
+        """Return the number of entries in the copy."""
+        return (await self.store.read(lambda snapshot: snapshot.head())).size
+
+    async def backend(self) -> Backend:
+        """Return the backend that takes entries, opened when first asked for."""
+        if self._backend is None:
+            place = self.place
+            self._backend = await open_ledger(place.url.text, BackendContext(place.home, place.settings, place.clock, Silent()))
+            self._stack.push_async_callback(self._backend.close)
+        return self._backend
+
+    async def sync(self, progress: Progress | None = None) -> SyncReport:
+        """Bring a replica up to its source; nothing to do for a log. See `Syncer.step` for what it raises."""
+        if self.is_log:
+            head = await self.store.read(lambda snapshot: snapshot.head())
+            return SyncReport(head.size, head.root.hex(), notes=("this home holds the log itself",))
+        try:
+            syncer = await self.syncer()
+        except BusyError:
+            return await self._ask_agent()
+        backend = await self.backend()
+        return await syncer.step(as_source(backend), self.place.url.text, progress=progress)
+
+    async def syncer(self) -> Syncer:
+        """Return the one writer of the replica. BusyError while another process is."""
+        if self._syncer is None:
+            store = await asyncio.to_thread(self._open_writer)
+            self._stack.push_async_callback(asyncio.to_thread, store.close)
+            replica = Replica(store, self.place.network)
+            self._stack.push_async_callback(asyncio.to_thread, replica.close)
+            syncer = Syncer(replica, clock=self.place.clock, evidence=self.place.home.evidence)
+            await syncer.load()
+            self._syncer = syncer
+        return self._syncer
+
+    def _open_writer(self) -> Store:
+        return Store.open(self._database)
+
+    async def _ask_agent(self) -> SyncReport:
+        """Ask the agent that keeps this replica to sync now; wait for a short command that happens to hold the lock."""
+        home = self.place.home
+        try:
+            listen = json.loads(await asyncio.to_thread((home.path / LISTEN).read_text))
+            token = (await asyncio.to_thread(home.api_token.read_text)).strip()
+        except (OSError, ValueError) as error:
+            raise BusyError("another command is writing this home", retry_after=1.0) from error
+        async with Transport(str(listen["url"]), context=self.place.tls(), bearer=token) as agent:
+            answer = parse_object((await agent.post("/v1/sync", b"{}", "application/json")).body)
+        return SyncReport(
+            size=int(answer["size"]),
+            root=str(answer["root"]),
+            entries=int(answer["entries"]),
+            requests=int(answer["requests"]),
+            received=int(answer["bytes"]),
+            agent=True,
+            notes=tuple(str(note) for note in answer["notes"]),
+        )
+
+
+def as_source(backend: Backend) -> HttpsBackend:
+    """Return the backend as a source that a replica can follow. UnreachableError for one that cannot be."""
+    from ledger.client.https import HttpsBackend  # noqa: PLC0415 - the embedded ledger needs no HTTP
+
+    if not isinstance(backend, HttpsBackend):
+        raise UnreachableError("this ledger cannot be followed")
+    return backend
+
+
+@asynccontextmanager
+async def open_copy(place: Place) -> AsyncIterator[Copy]:
+    """Open the copy of a home; in a scratch directory for a ledger that is not the home's own."""
+    if place.embedded or place.is_master:
+        copy = await asyncio.to_thread(Copy, place, place.database, is_log=True)
+        try:
+            yield copy
+        finally:
+            await copy.close()
+        return
+    with tempfile.TemporaryDirectory(prefix="metaledger-", ignore_cleanup_errors=True) as scratch:
+        database = Path(scratch) / "ledger.db" if place.foreign else place.database
+        if not database.exists():
+            await asyncio.to_thread(_create, database)
+        copy = await asyncio.to_thread(Copy, place, database, is_log=False)
+        try:
+            if place.foreign:
+                await copy.sync()
+            yield copy
+        finally:
+            await copy.close()
+
+
+def _create(database: Path) -> None:
+    Store.open(database, create=True).close()

@@ -1,0 +1,188 @@
+"""Joining: from one line of text to a home whose key the network knows and whose log is verified.
+
+Nothing about a join token is stored but the invite policy. The joiner is in when its member statement is live in a log
+that was verified from the network id in the token. A join that stops half way is taken up again with the same token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from auth.join import JoinToken, parse_join_token
+from auth.keystore import KeyStore, generate_key, replace_file
+from auth.pki import encode_tls_key, fingerprint, load_chain, make_request, new_tls_key
+from auth.tls import client_context, pin_ca
+from ledger.client.answers import Joined
+from ledger.client.authoring import Wish, bind, seal
+from ledger.client.https import HttpsBackend
+from ledger.client.place import MEMBER, KeyAssertions, Place
+from ledger.client.sync import Syncer
+from ledger.client.transport import Transport, parse_object
+from ledger.core.backend import Refused
+from ledger.core.canonical import format_time
+from ledger.core.errors import AuthenticationError, FormatError, NotAllowedError, NotFoundError, UsageError
+from ledger.core.statement import derive_id
+from ledger.engine.replica import Replica
+from ledger.engine.signing import placed_roots
+from ledger.engine.store import Store
+from ledger.home.clock import SystemClock
+from ledger.home.home import Home
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ledger.client.sync import Progress
+    from ledger.core.canonical import JSON, JSONObject
+    from ledger.core.keys import PrivateKey
+    from ledger.core.ports import Clock
+    from ledger.core.state import Record
+    from ledger.engine.snapshot import Snapshot
+
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+HTTPS_PORT = 443
+ROLES = {"node": "node"}
+
+
+def new_invite(place: Place, network: str, who: tuple[str, str, tuple[str, ...]], ttl: int) -> tuple[Wish, JoinToken, PrivateKey]:
+    """Return the wish for an invite, its join token, and the invite's key, which signs too. `who`: name, type, permissions."""
+    name, member_type, permissions = who
+    if place.embedded:
+        raise UsageError("nobody can join an embedded ledger: it has no server")
+    key = generate_key()
+    expires = format_time(int(place.clock.now()) + ttl)
+    rights: list[JSON] = [*permissions] or [f"permissions.{member_type}"]
+    body: JSONObject = {"name": name, "type": member_type, "key": key.public.text, "permissions": rights, "expires": expires}
+    ca = fingerprint(load_chain(place.home.ca_file.read_bytes())[0]) if place.home.ca_file.exists() else None
+    return Wish("put", "invite", derive_id("invite", body), body), JoinToken(network, place.url.text, ca, key, expires), key
+
+
+async def join_home(
+    path: Path, line: str, *, clock: Clock | None = None, hosts: tuple[str, ...] = (), progress: Progress | None = None
+) -> Joined:
+    """Join with the token in `line`, in an empty home. `hosts`: more names for the certificate.
+
+    Raises FormatError (no token), UsageError (a home in use), VerificationError (not the network's CA), NotAllowedError
+    (the invite is gone or over), and what the sync raises.
+    """
+    token = parse_join_token(line)
+    home = Home(path)
+    if home.exists:
+        raise UsageError(f"{path} is the home of an identity already", advice="Name another directory with --home.")
+    await asyncio.to_thread(home.create)
+    return await _Joining(home, token, clock or SystemClock(), hosts).join(progress)
+
+
+class _Joining:
+    """One join. Each step can be done again: keys that are there are used, a member that is live is not made anew."""
+
+    def __init__(self, home: Home, token: JoinToken, clock: Clock, hosts: tuple[str, ...]) -> None:
+        self._home = home
+        self._token = token
+        self._clock = clock
+        self._hosts = hosts
+
+    async def join(self, progress: Progress | None) -> Joined:
+        """Do the steps in order."""
+        ca = await self._pin()
+        key = await asyncio.to_thread(self._key)
+        store = await asyncio.to_thread(self._store)
+        replica = Replica(store, self._token.ledger)
+        try:
+            syncer = Syncer(replica, clock=self._clock, evidence=self._home.evidence)
+            await syncer.load()
+            member, server = await self._enter(syncer, ca, key, progress)
+            roots = await store.read(lambda snapshot: placed_roots(snapshot.connection))
+            vkeys = [listed.vkey for listed in roots[-1].root.log_keys]
+            size = (await syncer.head()).size
+        finally:
+            await asyncio.to_thread(replica.close)
+            await asyncio.to_thread(store.close)
+        name, kind = str(member.content["name"]), str(member.content["type"])
+        config = {"role": ROLES.get(kind, "member"), "name": name, "network": self._token.ledger, "ledger": self._token.url}
+        await asyncio.to_thread(self._home.write_config, {**config, "server": server, "log_vkeys": vkeys})
+        return Joined(self._token.ledger, name, str(self._home.path), size)
+
+    async def _pin(self) -> bytes | None:
+        """Look at the server's chain, pick the CA of the token out of it, and keep it."""
+        if self._token.ca is None:
+            return None
+        url = urlsplit(self._token.url)
+        ca = await pin_ca(url.hostname or "", url.port or HTTPS_PORT, self._token.ca, self._clock.now())
+        await asyncio.to_thread(replace_file, self._home.ca_file, ca, mode=0o644)
+        return ca
+
+    def _key(self) -> PrivateKey:
+        store = KeyStore(self._home.keys)
+        return store.load(MEMBER) if store.has(MEMBER) else store.create(MEMBER)
+
+    def _store(self) -> Store:
+        return Store.open(self._home.database, create=not self._home.database.exists())
+
+    async def _enter(self, syncer: Syncer, ca: bytes | None, key: PrivateKey, progress: Progress | None) -> tuple[Record, str | None]:
+        """Publish the member statement unless it stands already; get the certificate; end with a sync that shows the member live."""
+        context = client_context(ca)
+        assertions = KeyAssertions(self._token.key, self._token.ledger, self._clock)
+        invited = Transport(self._token.url, context=context, assertions=assertions)
+        async with invited:
+            try:
+                source = HttpsBackend(invited)
+                await syncer.step(source, self._token.url, progress=progress)
+                await self._become_member(syncer, source, key)
+            except AuthenticationError:
+                pass  # the invite is spent: by this very key, when an earlier join stopped half way; the next step tells
+        own = Transport(self._token.url, context=context, assertions=KeyAssertions(key, self._token.ledger, self._clock))
+        async with own:
+            try:
+                await syncer.step(HttpsBackend(own), self._token.url)
+            except AuthenticationError as error:
+                advice = "Ask an admin for a new one."
+                raise NotAllowedError("the invite was used, revoked or has expired", advice=advice) from error
+            member = await syncer.replica.store.read(lambda snapshot: member_of(snapshot, key))
+            await self._certify(own, str(member.content["name"]))
+            return member, own.server
+
+    async def _become_member(self, syncer: Syncer, source: HttpsBackend, key: PrivateKey) -> None:
+        invite = await syncer.replica.store.read(lambda snapshot: invite_of(snapshot, self._token.key))
+        body: JSONObject = {
+            **{name: invite.content[name] for name in ("name", "type", "permissions")},
+            "key": key.public.text,
+            "invite": invite.id,
+        }
+        wish = Wish("put", "member", derive_id("member", body), body)
+        by, iat = self._token.key.public.keyid, format_time(int(self._clock.now()))
+        statement = bind(wish, ledger=self._token.ledger, prev=None, by=by, iat=iat)
+        (answer,) = await source.append([seal(statement, [self._token.key, key]).entry])
+        if isinstance(answer, Refused):
+            raise answer.error
+
+    async def _certify(self, transport: Transport, name: str) -> None:
+        key = new_tls_key()
+        hosts = list(dict.fromkeys([*self._hosts, *LOCAL_HOSTS]))
+        reply = await transport.post("/v1/certificates", make_request(key, name, hosts), "application/pkcs10")
+        chain = parse_object(reply.body).get("certificate")
+        if not isinstance(chain, str):
+            raise FormatError("the server's answer holds no certificate")
+        await asyncio.to_thread(replace_file, self._home.certificate_key_file, encode_tls_key(key))
+        await asyncio.to_thread(replace_file, self._home.certificate_file, chain.encode(), mode=0o644)
+
+
+def invite_of(snapshot: Snapshot, key: PrivateKey) -> Record:
+    """Return the live invite of that key. NotAllowedError when there is none."""
+    state = snapshot.state()
+    bound = state.key(key.public.keyid)
+    record = None if bound is None else state.record(bound.id)
+    if record is None or not record.live or record.kind != "invite":
+        raise NotAllowedError("the invite was used or revoked", advice="Ask an admin for a new one.")
+    return record
+
+
+def member_of(snapshot: Snapshot, key: PrivateKey) -> Record:
+    """Return the live member of that key. NotFoundError when the log that was verified does not show it."""
+    state = snapshot.state()
+    bound = state.key(key.public.keyid)
+    record = None if bound is None else state.record(bound.id)
+    if record is None or not record.live or record.kind != "member":
+        raise NotFoundError("the verified log does not show this member", advice="Join again with the same token.")
+    return record

@@ -1,0 +1,126 @@
+"""Where a client works: a home, its settings, its keys, and the ledger URL that counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from auth.assertions import make_assertion
+from auth.keystore import KeyStore
+from auth.tls import client_context
+from auth.tokens import Site
+from ledger.client.authoring import Author
+from ledger.client.https import HttpsBackend
+from ledger.client.transport import Transport
+from ledger.core.errors import NotFoundError, UsageError
+from ledger.home.clock import SystemClock
+from ledger.home.home import Home
+from ledger.home.settings import find_home, load_settings
+from ledger.home.url import parse_ledger_url
+
+if TYPE_CHECKING:
+    import ssl
+    from pathlib import Path
+
+    from ledger.core.keys import PrivateKey
+    from ledger.core.ports import Clock
+    from ledger.home.settings import Settings
+    from ledger.home.url import LedgerUrl
+
+MEMBER = "member"
+ADMIN = "admin"
+SERVER = "server"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyAssertions:
+    """Buys tokens with one key. The key id stands for the name, so a joiner needs no name yet."""
+
+    signer: PrivateKey
+    network: str
+    clock: Clock
+    scope: str = ""
+
+    def assertion(self, server: str) -> str:
+        """Return a fresh single-use assertion for that server."""
+        return make_assertion(self.signer.public.keyid, self.signer, Site(self.network, server), self.clock.now())
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A home as a client sees it. `foreign` when the ledger URL is not the home's own."""
+
+    home: Home
+    settings: Settings
+    url: LedgerUrl
+    clock: Clock
+    foreign: bool = False
+
+    @classmethod
+    def find(cls, home: Path | None = None, ledger: str | None = None, *, clock: Clock | None = None) -> Place:
+        """Read the home. Raises NotFoundError when there is neither an identity nor a ledger that needs none."""
+        own = Home(find_home(home))
+        settings = load_settings(own.path, {})
+        wanted = ledger or settings.ledger
+        if wanted is None:
+            own.require()
+            raise UsageError(f"{own.config} names no ledger", advice="Give --ledger URL.")
+        url = parse_ledger_url(wanted)
+        if url.family != "sqlite":
+            own.require()
+        return cls(own, settings, url, clock or SystemClock(), foreign=ledger is not None and ledger != settings.ledger)
+
+    @property
+    def network(self) -> str:
+        """Return the pinned network id. NotFoundError in a home that pins none."""
+        if self.settings.network is None:
+            raise NotFoundError(f"{self.home.path} pins no network", advice="Join a network first.")
+        return self.settings.network
+
+    @property
+    def embedded(self) -> bool:
+        """Tell whether the ledger is a file of this machine."""
+        return self.url.family == "sqlite"
+
+    @property
+    def is_master(self) -> bool:
+        """Tell whether this is the home of the master itself: its database is the log, not a replica."""
+        return self.settings.role == "master" and not self.foreign
+
+    @property
+    def database(self) -> Path:
+        """Return the file that holds the log or the verified replica."""
+        return self.url.file() if self.embedded else self.home.database
+
+    @property
+    def keys(self) -> KeyStore:
+        """Return the private keys of this home."""
+        phrase = self.settings.passphrase
+        return KeyStore(self.home.keys, None if phrase is None else phrase.encode())
+
+    def key(self, *names: str) -> PrivateKey | None:
+        """Return the first of these keys that this home holds."""
+        store = self.keys
+        return next((store.load(name) for name in names if store.has(name)), None)
+
+    def author(self) -> Author:
+        """Return who signs for this home."""
+        return Author(member=self.key(MEMBER), admin=self.key(ADMIN))
+
+    def transport(self, *, url: str | None = None, signer: PrivateKey | None = None, ca: bytes | None = None, scope: str = "") -> Transport:
+        """Return a transport to the ledger's server; anonymous in a home without keys."""
+        base = url or self.url.text
+        key = signer or self.key(MEMBER, SERVER)
+        assertions = None if key is None else KeyAssertions(key, self.network, self.clock, scope)
+        expected = self.settings.server if urlsplit(base).netloc == urlsplit(self.settings.ledger or "").netloc else None
+        return Transport(base, context=self.tls(ca), assertions=assertions, expected=expected)
+
+    def tls(self, ca: bytes | None = None) -> ssl.SSLContext:
+        """Return the context that trusts the network's CA, as pinned here; the system's CAs where none is pinned."""
+        pinned = ca if ca is not None else self.home.ca_file.read_bytes() if self.home.ca_file.exists() else None
+        return client_context(pinned)
+
+    def https(self, url: str | None = None) -> HttpsBackend:
+        """Return the HTTPS backend of this home's ledger, or of another URL of the same log."""
+        return HttpsBackend(self.transport(url=url))

@@ -1,0 +1,197 @@
+"""Publishing: wishes become signed statements, statements become proven placements.
+
+A statement follows the last version of its id. Without `expect` the author means "whatever stands there",
+so when another version came first the wish is bound anew and sent again, three times at most. With
+`expect` it is compare-and-set and the conflict is the answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from ledger.client.answers import Published
+from ledger.client.authoring import Wish, bind, seal
+from ledger.client.overlay import OverlayState
+from ledger.core.backend import Placed
+from ledger.core.canonical import encode, format_time
+from ledger.core.errors import FormatError, LedgerError, NotFoundError, VersionMismatchError
+from ledger.core.fold import judge
+from ledger.core.limits import LIMITS
+from ledger.core.state import Accepted
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+    from ledger.client.authoring import Author
+    from ledger.client.reader import Reader
+    from ledger.core.backend import Backend, Refused
+    from ledger.core.canonical import JSONObject
+    from ledger.core.envelope import Envelope
+    from ledger.core.ports import Clock, Signer
+    from ledger.core.state import Record
+    from ledger.engine.snapshot import Snapshot
+
+ATTEMPTS = 3
+
+
+class ReceiptCheck(Protocol):
+    """Decides whether a placement proves what it says."""
+
+    def check(self, placed: Placed, envelope: Envelope) -> None:
+        """Raise `VerificationError` unless the receipt shows this very entry in a tree that the log signed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How to publish: compare-and-set on a digest, as root admin, without sending."""
+
+    expect: str | None = None
+    as_root: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Bound:
+    wish: Wish
+    envelope: Envelope | None
+    unchanged: Record | None = None
+
+
+class Publisher:
+    """Publishes for one author to one backend. `refresh` brings the reader up to date."""
+
+    def __init__(
+        self,
+        backend: Callable[[], Awaitable[Backend]],
+        reader: Reader,
+        author: Author,
+        *,
+        clock: Clock,
+        receipts: ReceiptCheck,
+        network: str,
+    ) -> None:
+        self._backend = backend
+        self._reader = reader
+        self._author = author
+        self._clock = clock
+        self._receipts = receipts
+        self._network = network
+
+    async def publish(self, wishes: Sequence[Wish], manner: Manner, refresh: Callable[[], Awaitable[object]]) -> AsyncIterator[Published]:
+        """Yield one result a wish, in order, as each request is answered."""
+        for start in range(0, len(wishes), LIMITS.request_entries):
+            for result in await self._chunk(wishes[start : start + LIMITS.request_entries], manner, refresh):
+                yield result
+
+    async def send(self, wish: Wish, prev: str | None, extra: Sequence[Signer], *, as_root: bool = False) -> Published:
+        """Publish one wish after a version that the caller knows, signed by `extra` keys too."""
+        bound = _Bound(wish, self._seal(wish, prev, Manner(as_root=as_root), extra))
+        (result,) = await self._append([bound])
+        return result
+
+    async def _chunk(self, wishes: Sequence[Wish], manner: Manner, refresh: Callable[[], Awaitable[object]]) -> list[Published]:
+        results: list[Published | None] = [None] * len(wishes)
+        open_places = list(range(len(wishes)))
+        for attempt in range(ATTEMPTS):
+            bound = await self._bind([wishes[place] for place in open_places], manner)
+            answers = await (self._judge(bound) if manner.dry_run else self._append(bound))
+            for place, answer in zip(open_places, answers, strict=True):
+                results[place] = answer
+            open_places = [place for place in open_places if _outrun(results[place], manner)]
+            if not open_places or attempt == ATTEMPTS - 1:
+                break
+            await refresh()
+        return [result for result in results if result is not None]
+
+    async def _bind(self, wishes: Sequence[Wish], manner: Manner) -> list[_Bound]:
+        """Bind each wish to the version it follows: the stored one, or one made earlier in this very batch."""
+        records = await self._reader.records({wish.id for wish in wishes})
+        latest = {policy_id: record.digest for policy_id, record in records.items()}
+        found: list[_Bound] = []
+        for wish in wishes:
+            record = records.get(wish.id)
+            if manner.expect is None and latest.get(wish.id) == (record and record.digest) and record is not None and _stands(wish, record):
+                found.append(_Bound(wish, None, record))
+                continue
+            prev = manner.expect if manner.expect is not None else latest.get(wish.id)
+            envelope = self._seal(wish, prev, manner)
+            latest[wish.id] = envelope.statement.digest
+            found.append(_Bound(wish, envelope))
+        return found
+
+    def _seal(self, wish: Wish, prev: str | None, manner: Manner, extra: Sequence[Signer] = ()) -> Envelope:
+        by, signer = self._author.for_kind(wish.kind, as_root=manner.as_root)
+        iat = format_time(int(self._clock.now()))
+        return seal(bind(wish, ledger=self._network, prev=prev, by=by, iat=iat), [signer, *extra])
+
+    async def _append(self, bound: Sequence[_Bound]) -> list[Published]:
+        sent = [one.envelope for one in bound if one.envelope is not None]
+        answers = iter(await (await self._backend()).append([envelope.entry for envelope in sent]) if sent else [])
+        return [_unchanged(one) if one.envelope is None else self._result(one.wish, one.envelope, next(answers)) for one in bound]
+
+    def _result(self, wish: Wish, envelope: Envelope, answer: Placed | Refused) -> Published:
+        digest = envelope.statement.digest
+        if not isinstance(answer, Placed):
+            return Published(wish.id, wish.kind, "refused", digest, error=answer.error)
+        try:
+            self._receipts.check(answer, envelope)
+        except LedgerError as error:
+            return Published(wish.id, wish.kind, "refused", digest, answer.index, error=error)
+        return Published(wish.id, wish.kind, "published", digest, answer.index, answer.receipt, answer.position)
+
+    async def _judge(self, bound: Sequence[_Bound]) -> list[Published]:
+        """Judge the statements against the local copy, each after those before it; nothing is sent."""
+
+        def work(snapshot: Snapshot) -> list[Published]:
+            view = OverlayState(snapshot.state())
+            index = snapshot.head().size
+            return [
+                _unchanged(one) if one.envelope is None else _dry(view, one.wish, one.envelope, index + place)
+                for place, one in enumerate(bound)
+            ]
+
+        return await self._reader.store.read(work)
+
+
+def _dry(view: OverlayState, wish: Wish, envelope: Envelope, index: int) -> Published:
+    verdict = judge(view, envelope, index)
+    digest = envelope.statement.digest
+    if isinstance(verdict, Accepted):
+        view.apply(verdict)
+        return Published(wish.id, wish.kind, "checked", digest)
+    return Published(wish.id, wish.kind, "refused", digest, error=verdict.error())
+
+
+def _unchanged(bound: _Bound) -> Published:
+    record = bound.unchanged
+    if record is None:
+        raise FormatError("nothing to publish")
+    return Published(record.id, record.kind, "unchanged", record.digest, record.index)
+
+
+def _stands(wish: Wish, record: Record) -> bool:
+    """Tell whether the wish is fulfilled already: by equal JCS bytes (FORMATS 1)."""
+    if wish.op == "drop":
+        return not record.live
+    return wish.op == "put" and record.live and record.kind == wish.kind and encode(wish.body) == encode(record.body)
+
+
+def _outrun(result: Published | None, manner: Manner) -> bool:
+    """Tell whether another version came first and the author did not ask for a certain one."""
+    return result is not None and manner.expect is None and isinstance(result.error, VersionMismatchError)
+
+
+def patched(record: Record | None, policy_id: str, change: JSONObject) -> Wish:
+    """Return the wish for a merge patch. NotFoundError when the policy is not live."""
+    if record is None or not record.live:
+        raise NotFoundError(f"no live policy {policy_id}")
+    return Wish("patch", record.kind, policy_id, change)
+
+
+def dropped(record: Record | None, policy_id: str) -> Wish:
+    """Return the wish to take a policy out of force. NotFoundError for an id that was never accepted."""
+    if record is None:
+        raise NotFoundError(f"no policy {policy_id}")
+    return Wish("drop", record.kind, policy_id, None)

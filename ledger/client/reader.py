@@ -1,0 +1,185 @@
+"""What can be asked of a verified copy of the ledger, in one snapshot each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ledger.client.answers import Answer, EntrySeen, VersionSeen
+from ledger.client.authoring import show
+from ledger.core.canonical import is_hex64, is_time, parse_time
+from ledger.core.envelope import parse_envelope
+from ledger.core.errors import FormatError, NotFoundError, UsageError
+from ledger.core.limits import LIMITS
+from ledger.query import matches, parse_where
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ledger.core.canonical import JSONObject
+    from ledger.core.state import Record, StateView
+    from ledger.engine.snapshot import Snapshot, Version
+    from ledger.engine.store import Store
+
+MARK = "mark"
+ALL = "all"
+
+
+class Reader:
+    """Reads one store. Answers name the tree size they are of."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    async def get(self, kind: str, clause: str = "", *, at: int | str | None = None) -> Answer:
+        """Return live policies of `kind` (or `all`) that meet the clause, as of `at` (a size or a time)."""
+        condition = parse_where(clause)
+
+        def work(snapshot: Snapshot) -> Answer:
+            size = size_at(snapshot, at)
+            state = snapshot.state(None if at is None else size)
+            kinds = state.kinds() if kind == ALL else [kind]
+            records = (record for name in kinds for record in state.of_kind(name))
+            policies = (show(record) for record in records)
+            return Answer(size, [policy for policy in policies if matches(condition, policy)])
+
+        return await self.store.read(work)
+
+    async def policy(self, policy_id: str, *, at: int | str | None = None) -> JSONObject:
+        """Return one live policy. NotFoundError when there is none of that id, or when it was dropped."""
+
+        def work(snapshot: Snapshot) -> JSONObject:
+            size = size_at(snapshot, at)
+            record = snapshot.state(None if at is None else size).record(policy_id)
+            if record is None:
+                raise NotFoundError(f"no policy {policy_id} at size {size}")
+            if not record.live:
+                raise NotFoundError(
+                    f"{record.kind} {policy_id} was dropped at index {record.index}",
+                    advice=f"See what it was with `ledger-cli history {policy_id}`; publishing the id again brings it back.",
+                    index=record.index,
+                )
+            return show(record)
+
+        return await self.store.read(work)
+
+    async def records(self, ids: Iterable[str]) -> dict[str, Record]:
+        """Return the last record of each id that was ever accepted, live or dropped."""
+        wanted = list(ids)
+
+        def work(snapshot: Snapshot) -> dict[str, Record]:
+            state = snapshot.state()
+            found = ((policy_id, state.record(policy_id)) for policy_id in wanted)
+            return {policy_id: record for policy_id, record in found if record is not None}
+
+        return await self.store.read(work)
+
+    async def history(self, policy_id: str) -> list[VersionSeen]:
+        """Return every version of a policy, oldest first. NotFoundError for an id that was never accepted."""
+
+        def work(snapshot: Snapshot) -> list[VersionSeen]:
+            versions = snapshot.history(policy_id)
+            if not versions:
+                raise NotFoundError(f"no policy {policy_id} was ever accepted")
+            state = snapshot.state()
+            return [_seen(snapshot, version, author_name(state, version.record.by)) for version in versions]
+
+        return await self.store.read(work)
+
+    async def entries(self, start: int, end: int | None) -> list[EntrySeen]:
+        """Return entries `start … end-1` with their verdicts. NotFoundError when the log has no such entry."""
+
+        def work(snapshot: Snapshot) -> list[EntrySeen]:
+            size = snapshot.head().size
+            stop = size if end is None else end
+            if start > stop or stop > size:
+                raise NotFoundError(f"the log has entries 0 to {size - 1}", size=size)
+            voids = {void.index: void for void in snapshot.voids(start, most=max(1, stop - start))}
+            found: list[EntrySeen] = []
+            while start + len(found) < stop:
+                for entry in snapshot.entries(start + len(found), stop):
+                    index = start + len(found)
+                    void = voids.get(index)
+                    found.append(EntrySeen(index, entry, *(() if void is None else (void.code, void.reason))))
+            return found
+
+        return await self.store.read(work)
+
+    async def void(self) -> list[EntrySeen]:
+        """Return the entries without effect, and why."""
+
+        def work(snapshot: Snapshot) -> list[EntrySeen]:
+            found: list[EntrySeen] = []
+            start = 0
+            while page := snapshot.voids(start, most=LIMITS.page):
+                found += [EntrySeen(void.index, snapshot.entry(void.index), void.code, void.reason) for void in page]
+                start = page[-1].index + 1
+            return found
+
+        return await self.store.read(work)
+
+    async def digest_of(self, wanted: str) -> str:
+        """Return the digest that `wanted` means: itself, or that of the last version of the policy of that id."""
+
+        def work(snapshot: Snapshot) -> str:
+            record = snapshot.state().record(wanted)
+            if record is not None:
+                return record.digest
+            if is_hex64(wanted):
+                return wanted
+            raise NotFoundError(f"{wanted} is neither the id of a policy nor a digest")
+
+        return await self.store.read(work)
+
+
+def size_at(snapshot: Snapshot, at: int | str | None) -> int:
+    """Return the tree size that `at` means: a size, a time (by the log's own marks), or the present one.
+
+    UsageError for anything else and for a size beyond the end; NotFoundError for a time before the first mark.
+    """
+    size = snapshot.head().size
+    if at is None:
+        return size
+    if isinstance(at, str) and is_time(at):
+        return _size_at_time(snapshot, parse_time(at), at)
+    try:
+        wanted = int(at)
+    except ValueError as error:
+        raise UsageError(f"{at!r} is neither a tree size nor a time such as 2026-01-31T12:00:00Z") from error
+    if not 0 <= wanted <= size:
+        raise UsageError(f"the log has {size} entries; {wanted} is no size of it", size=size)
+    return wanted
+
+
+def _size_at_time(snapshot: Snapshot, wanted: int, shown: str) -> int:
+    """Return the size before the first mark that is later than `wanted`: time in the ledger is what its marks say."""
+    versions = snapshot.history(MARK)
+    earlier = [version for version in versions if _mark_time(version) <= wanted]
+    if not earlier:
+        raise NotFoundError(f"the log has no mark as early as {shown}")
+    until = earlier[-1].until
+    return snapshot.head().size if until is None else until
+
+
+def _mark_time(version: Version) -> int:
+    return parse_time(str(version.record.content["time"]))
+
+
+def author_name(state: StateView, by: str) -> str | None:
+    """Return the name of the member whose key `by` is, None if it is no member's."""
+    key = state.key(by) if is_hex64(by) else None
+    record = None if key is None else state.record(key.id)
+    if record is None or record.kind != "member":
+        return None
+    name = record.content.get("name")
+    return name if isinstance(name, str) else record.id
+
+
+def _seen(snapshot: Snapshot, version: Version, author: str | None) -> VersionSeen:
+    record = version.record
+    try:
+        op = parse_envelope(snapshot.entry(record.index)).statement.op
+    except FormatError:
+        op = "?"
+    # The invite that a member joined by is dropped by the member's put (FORMATS 6).
+    op = op if record.live else "drop"
+    return VersionSeen(record, op, version.until, author)

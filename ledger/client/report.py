@@ -1,0 +1,89 @@
+"""`status`: how a home and its ledger are, and what to do about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ledger.core.canonical import format_time
+from ledger.core.errors import LedgerError
+from ledger.core.note import CLOCK_KIND, line_time, parse_note, parse_vkey
+from ledger.core.trust import TrustState, judge_freshness, newest_line
+from ledger.engine.replica import HALTED, TRUST
+from ledger.engine.signing import placed_roots
+
+if TYPE_CHECKING:
+    from ledger.client.copy import Copy
+    from ledger.core.root import Root
+    from ledger.core.trust import Freshness
+    from ledger.engine.snapshot import Snapshot
+
+
+def freshness(snapshot: Snapshot, now: int) -> Freshness:
+    """Return how fresh what is stored is: by the trust state of a replica, by the newest note of a log."""
+    roots = placed_roots(snapshot.connection)
+    root = roots[-1].root if roots else None
+    text = snapshot.meta(TRUST)
+    if text is not None and root is not None:
+        return judge_freshness(newest_line(TrustState.from_json(str(text)), root), root, now)
+    note = snapshot.checkpoint()
+    return judge_freshness(None if note is None or root is None else _clock_time(note, root), root, now)
+
+
+def _clock_time(note: bytes, root: Root) -> int | None:
+    """Return the time of the clock line in a note of this machine's own log."""
+    keys = [key for key in map(parse_vkey, root.clock_keys) if key.kind == CLOCK_KIND]
+    lines = (line for key in keys for line in parse_note(note).lines_of(key))
+    return max((line_time(line) for line in lines), default=None)
+
+
+async def describe(copy: Copy) -> dict[str, object]:
+    """Return the facts of `status`. `state` is ok, stale, unreachable or alarm; `advice` says what to do."""
+    place = copy.place
+    now = int(place.clock.now())
+
+    def work(snapshot: Snapshot) -> dict[str, object]:
+        head, fresh = snapshot.head(), freshness(snapshot, now)
+        text = snapshot.meta(TRUST)
+        trust = None if text is None else TrustState.from_json(str(text))
+        return {
+            "size": head.size,
+            "root": head.root.hex(),
+            "void": len(snapshot.voids()),
+            "freshness": fresh.level.value,
+            "newest_line": None if fresh.time is None else format_time(fresh.time),
+            "why": fresh.reason or None,
+            "alarms": []
+            if trust is None
+            else [{"name": one.name, "kind": one.kind.value, "reason": one.evidence.reason} for one in trust.alarms],
+            "halted": snapshot.meta(HALTED),
+            "went_back": [] if trust is None else [f"{one.old_size} to {one.size} by root {one.version}" for one in trust.went_back],
+        }
+
+    facts = await copy.store.read(work)
+    settings = place.settings
+    identity = {"network": settings.network, "role": settings.role, "name": settings.name, "ledger": place.url.text}
+    ledger = await _ask(copy)
+    state, advice = _conclude(facts, ledger, is_log=copy.is_log)
+    return {"state": state, **identity, **facts, **ledger, "advice": advice}
+
+
+async def _ask(copy: Copy) -> dict[str, object]:
+    """Ask the ledger for its head; an answer is no proof here, only a sign of life."""
+    if copy.place.embedded:
+        return {"ledger_size": await copy.size(), "ledger_error": None}
+    try:
+        return {"ledger_size": (await (await copy.backend()).head()).size, "ledger_error": None}
+    except LedgerError as error:
+        return {"ledger_size": None, "ledger_error": f"{error.message} [{error.code}]"}
+
+
+def _conclude(facts: dict[str, object], ledger: dict[str, object], *, is_log: bool) -> tuple[str, str | None]:
+    if facts["alarms"]:
+        return "alarm", "Keep the evidence directory, compare with other nodes, and tell the network's admins."
+    if facts["halted"] is not None:
+        return "stale", "The network uses a newer fold: install a newer metaledger."
+    if ledger["ledger_error"] is not None:
+        return "unreachable", "Reads go on from the local copy. Check the URL, the network and the server."
+    if facts["freshness"] != "fresh" and not is_log:
+        return "stale", "Run `ledger-cli sync`, or start the agent with `ledger-cli run node`."
+    return "ok", None

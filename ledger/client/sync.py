@@ -1,0 +1,266 @@
+"""One verified step of following a log: ask for its checkpoint, let the trust rules decide, fetch what they want.
+
+The order of things is that of `core.trust`; this is the shell that fetches. What a source cannot make good
+is kept as evidence in files, one a case, and raised; the replica and its answers stay as they were.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from ledger.client.answers import SyncReport
+from ledger.core.errors import BadSourceError, FormatError, InternalError, NotFoundError, RollbackError, SplitViewError
+from ledger.core.limits import LIMITS
+from ledger.core.trust import (
+    BadNote,
+    BadSource,
+    Behind,
+    Current,
+    Fetch,
+    FetchAll,
+    NeedRoot,
+    Pending,
+    Rollback,
+    SplitView,
+    Taken,
+    TreeCheck,
+    TrustState,
+    judge_entries,
+    judge_note,
+    judge_root,
+    judge_tree,
+)
+from ledger.engine.headfile import HeadFile, LeftHead
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+    from ledger.core.backend import Head
+    from ledger.core.ports import Clock
+    from ledger.core.trust import Evidence, Judged, Verdict
+    from ledger.engine.replica import Replica
+    from ledger.engine.snapshot import StoredHead
+
+MOST_ROOTS = 1_000
+HEAD_FILE = "head.json"
+Progress = Callable[[int, int], None]
+
+
+class LogSource(Protocol):
+    """Where a log can be followed: a master, a relay, a mirror."""
+
+    received: int
+    requests: int
+
+    async def head(self) -> Head:
+        """Return the newest head with its note."""
+        ...
+
+    async def read(self, start: int, end: int) -> list[bytes]:
+        """Return entries from `start`, at least one, at most to `end`."""
+        ...
+
+    async def roots(self, version: int) -> bytes | None:
+        """Return the signed root of that version, None when there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What the replica took: entries from `start` to `size`, the root hash, and the entries themselves when they are few."""
+
+    start: int
+    size: int
+    root: bytes
+    note: bytes | None
+    entries: tuple[bytes, ...] = ()
+
+
+class Syncer:
+    """Brings one replica up to what a source shows. One note is judged to its end before the next. `load` first."""
+
+    def __init__(self, replica: Replica, *, clock: Clock, evidence: Path, moved: Callable[[Move], None] | None = None) -> None:
+        """Follow with `replica`. `moved` hears, in the event loop, of every commit and of every renewed note."""
+        self.replica = replica
+        self.state = TrustState(replica.network)
+        self._clock = clock
+        self._evidence = evidence
+        self._moved = moved
+        self._head_file = HeadFile(replica.store.path.with_name(HEAD_FILE))
+        self._turn = asyncio.Lock()
+
+    async def load(self) -> None:
+        """Pin the replica to its network and read what it remembers."""
+        await self.replica.pin()
+        self.state = await self.replica.trust()
+
+    async def head(self) -> StoredHead:
+        """Return the end of the replica."""
+        return await self.replica.store.read(lambda snapshot: snapshot.head())
+
+    async def step(self, source: LogSource, name: str, *, progress: Progress | None = None) -> SyncReport:
+        """Ask `source` once and take what it has. Returns what it cost.
+
+        Raises SplitViewError, RollbackError or BadSourceError, UnsupportedError for a fold that this program does not know,
+        and what the source raises.
+        """
+        requests, received, before = source.requests, source.received, (await self.head()).size
+        head = await source.head()
+        verdict = await self.consider(head.checkpoint or b"", Showing(source, name, progress=progress))
+        after = await self.head()
+        return SyncReport(
+            size=after.size,
+            root=after.root.hex(),
+            entries=max(0, after.size - before),
+            requests=source.requests - requests,
+            received=source.received - received,
+            notes=_remarks(verdict),
+        )
+
+    async def consider(self, note: bytes, showing: Showing) -> Verdict:
+        """Judge one note of a source to its end."""
+        async with self._turn:
+            now = int(self._clock.now())
+            state = self.state
+            judged = await self.replica.look(lambda view: judge_note(state, view, note, showing.name, now))
+            judged = await self._follow(judged, showing, now)
+        return await self._raise_or_return(judged.verdict)
+
+    async def _follow(self, judged: Judged, showing: Showing, now: int) -> Judged:
+        """Do what the verdict asks for until it asks for nothing more; store the state that each leaves."""
+        roots = 0
+        while isinstance(judged.verdict, NeedRoot | Fetch | FetchAll):
+            step = judged.verdict
+            if isinstance(step, NeedRoot):
+                roots += 1
+                raw = await showing.source.roots(step.version) if roots <= MOST_ROOTS else None
+                judged = await self._with_root(judged.state, step, raw, now)
+            elif isinstance(step, Fetch):
+                await self._remember(judged.state)
+                judged = await self._take(step, showing, now)
+            else:
+                judged = await self._whole_tree(judged.state, step, showing, now)
+        await self._remember(judged.state)
+        return judged
+
+    async def _with_root(self, state: TrustState, step: NeedRoot, raw: bytes | None, now: int) -> Judged:
+        return await self.replica.look(lambda view: judge_root(state, view, step, raw, now))
+
+    async def _take(self, step: Fetch, showing: Showing, now: int) -> Judged:
+        """Bring the entries in; only those of a `Taken` verdict are committed."""
+        fresh: list[bytes] = []
+        state = self.state
+        async with self.replica.intake() as intake:
+            await intake.go_back(step.start)
+            async for page in showing.between(step.start, step.end):
+                await intake.apply(page)
+                fresh = [*fresh, *page] if len(fresh) + len(page) <= LIMITS.page else []
+            judged = await intake.judge(lambda view: judge_entries(state, view, step, now))
+            if isinstance(judged.verdict, Taken):
+                intake.take(judged.state)
+        if isinstance(judged.verdict, Taken):
+            self.state = judged.state
+            head = await self.head()
+            await asyncio.to_thread(self._head_file.write, LeftHead(head.size, head.root))
+            # Too many for one delta: followers read them from the store.
+            whole = len(fresh) == step.end - step.start and head.size == step.end
+            self._tell(Move(step.start, head.size, head.root, judged.state.note, tuple(fresh) if whole else ()))
+        return judged
+
+    async def _whole_tree(self, state: TrustState, step: FetchAll, showing: Showing, now: int) -> Judged:
+        check = TreeCheck(step, state)
+        with suppress(FormatError, NotFoundError):  # it cannot show its tree: `check` is not whole, and the verdict says so
+            async for page in showing.between(0, step.end):
+                check.add(page)
+        return await self.replica.look(lambda view: judge_tree(state, view, check, now))
+
+    async def _remember(self, state: TrustState) -> None:
+        """Store the state that a verdict leaves, when it changed; a renewed note is told."""
+        before, self.state = self.state, state
+        if state == before:
+            return
+        await self.replica.save_trust(state)
+        if state.note != before.note:
+            head = await self.head()
+            self._tell(Move(head.size, head.size, head.root, state.note))
+
+    def _tell(self, move: Move) -> None:
+        if self._moved is not None:
+            self._moved(move)
+
+    async def _raise_or_return(self, verdict: Verdict) -> Verdict:
+        if isinstance(verdict, SplitView | Rollback):
+            path = await asyncio.to_thread(keep_evidence, self._evidence, verdict.alarm.name, verdict.alarm.evidence)
+            cls = SplitViewError if isinstance(verdict, SplitView) else RollbackError
+            raise cls(verdict.alarm.evidence.reason, evidence=str(path), alarm=verdict.alarm.name)
+        if isinstance(verdict, BadSource):
+            path = await asyncio.to_thread(keep_evidence, self._evidence, f"bad-source-{int(self._clock.now())}", verdict.evidence)
+            raise BadSourceError(f"{verdict.evidence.source}: {verdict.evidence.reason}", evidence=str(path))
+        if isinstance(verdict, BadNote):
+            raise BadSourceError(f"this is not a checkpoint of the log that is followed: {verdict.reason}")
+        return verdict
+
+
+class Showing:
+    """What a source shows, under a name: entries that it pushed already, the rest fetched page by page."""
+
+    def __init__(
+        self, source: LogSource, name: str, *, pushed: tuple[int, Sequence[bytes]] = (0, ()), progress: Progress | None = None
+    ) -> None:
+        self.source = source
+        self.name = name
+        self._start, self._entries = pushed
+        self._progress = progress
+
+    async def between(self, start: int, end: int) -> AsyncIterator[Sequence[bytes]]:
+        """Yield entries `start … end-1`. FormatError when the source gives others than were asked for."""
+        at = start
+        while at < end:
+            place = at - self._start
+            page = self._entries[place : place + end - at] if 0 <= place < len(self._entries) else ()
+            page = page or await self.source.read(at, min(end, at + LIMITS.page))
+            if not 0 < len(page) <= end - at:
+                raise FormatError(f"the source gives {len(page)} entries for {end - at}")
+            yield page
+            at += len(page)
+            if self._progress is not None:
+                self._progress(at - start, end - start)
+
+
+def _remarks(verdict: Verdict) -> tuple[str, ...]:
+    match verdict:
+        case Taken(went_back_from=int(old), size=size):
+            return (f"went back from {old} to {size} by a root that continues the log there",)
+        case Behind(size=size):
+            return (f"the source is behind: it shows size {size}",)
+        case Pending(size=size):
+            return (f"the sync is stopped by an alarm; size {size} waits",)
+        case Taken() | Current():
+            return ()
+        case _:
+            raise InternalError("a verdict that ends nothing")
+
+
+def keep_evidence(directory: Path, name: str, evidence: Evidence) -> Path:
+    """Write one case to a file that a third party checks offline: notes and roots as they came, and the hashes."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = directory / f"{name}.json"
+    case = {
+        "reason": evidence.reason,
+        "source": evidence.source,
+        "at": evidence.at,
+        "notes": [base64.b64encode(note).decode() for note in evidence.notes],
+        "roots": [base64.b64encode(root).decode() for root in evidence.roots],
+        "hashes": [{"whose": one.whose.value, "size": one.size, "root": one.root} for one in evidence.hashes],
+    }
+    if not path.exists():
+        path.write_text(json.dumps(case, indent=2) + "\n")
+        path.chmod(0o600)
+    return path

@@ -1,0 +1,292 @@
+"""One keep-alive HTTPS session to one server: tokens, problem documents, retries.
+
+A server is known by the name in its verified TLS certificate. The assertion that buys a token names
+that server, so that no server can spend it at another one (docs/http-api.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Protocol, Self
+from urllib.parse import urlencode
+
+import aiohttp
+
+from ledger.core.errors import (
+    AuthenticationError,
+    BusyError,
+    FormatError,
+    InternalError,
+    LedgerError,
+    NotFoundError,
+    OutcomeUnknown,
+    TooLargeError,
+    UnavailableError,
+    UnreachableError,
+    error_class,
+)
+from ledger.core.limits import LIMITS
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator, Mapping
+    from types import TracebackType
+
+CONNECT_SECONDS = 10.0
+TOTAL_SECONDS = 60.0
+RENEW_BEFORE_SECONDS = 30.0
+GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+
+
+class Assertions(Protocol):
+    """Makes the signed assertion that buys a token at `server` (RFC 7523)."""
+
+    @property
+    def scope(self) -> str:
+        """Return the scopes to ask for; empty asks for all that the identity may have."""
+        ...
+
+    def assertion(self, server: str) -> str:
+        """Return a fresh single-use JWT for the server of that name."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer: `received` counts the bytes of the body as they came."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def received(self) -> int:
+        """Return the size of the body in bytes."""
+        return len(self.body)
+
+
+class _Response(aiohttp.ClientResponse):
+    """Remembers whose certificate the connection had; it is gone once the body is read."""
+
+    peer: str | None = None
+
+    async def start(self, connection: Any) -> aiohttp.ClientResponse:
+        certificate = connection.transport.get_extra_info("peercert") if connection.transport else None
+        self.peer = common_name(certificate or {})
+        return await super().start(connection)
+
+
+def common_name(certificate: Mapping[str, Any]) -> str | None:
+    """Return the common name in what `getpeercert()` gave, or None."""
+    names = [value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"]
+    return names[0] if len(names) == 1 else None
+
+
+class Transport:
+    """Requests to one server. Close it, or use it as a context manager."""
+
+    def __init__(
+        self,
+        base: str,
+        *,
+        context: ssl.SSLContext,
+        assertions: Assertions | None = None,
+        expected: str | None = None,
+        bearer: str | None = None,
+    ) -> None:
+        """Speak to `base`. With `expected`, only to the server of that name; with `bearer`, with this very token."""
+        self.base = base.rstrip("/")
+        self.server: str | None = None
+        self._expected = expected
+        self._context = context
+        self._assertions = assertions
+        self._session: aiohttp.ClientSession | None = None
+        self._token: tuple[str, float] | None = None
+        self._fixed = bearer
+        self._token_lock = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections; idempotent."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=self._context, limit=64, keepalive_timeout=120),
+                timeout=aiohttp.ClientTimeout(total=TOTAL_SECONDS, sock_connect=CONNECT_SECONDS),
+                response_class=_Response,
+                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=True,
+            )
+        return self._session
+
+    async def get(self, path: str, *, headers: Mapping[str, str] | None = None, private: bool = True) -> Reply:
+        """GET `path`; with a token when `private` and an identity is known. 304 is an answer, not an error."""
+        return await self._authorised("GET", path, headers=headers or {}, body=None, private=private)
+
+    async def post(self, path: str, body: bytes, content_type: str, *, headers: Mapping[str, str] | None = None) -> Reply:
+        """POST `body`. Only for requests that may be repeated: a statement has one effect however often it is sent."""
+        sent = {"Content-Type": content_type, **(headers or {})}
+        return await self._authorised("POST", path, headers=sent, body=body, private=True)
+
+    async def _authorised(self, method: str, path: str, *, headers: Mapping[str, str], body: bytes | None, private: bool) -> Reply:
+        sent = {**headers, **(await self._bearer() if private else {})}
+        reply = await self._once(method, path, headers=sent, body=body)
+        if reply.status == HTTPStatus.UNAUTHORIZED and "Authorization" in sent:
+            self._token = None  # revoked, or the server has another key now: buy a new one, once
+            reply = await self._once(method, path, headers={**headers, **await self._bearer()}, body=body)
+        if reply.status < HTTPStatus.BAD_REQUEST:
+            return reply
+        raise problem_error(reply)
+
+    async def _once(self, method: str, path: str, *, headers: Mapping[str, str], body: bytes | None) -> Reply:
+        try:
+            async with self._open().request(method, self.base + path, headers=headers, data=body, allow_redirects=False) as response:
+                self._remember(response)
+                text = await _read_capped(response)
+                return Reply(response.status, {name.lower(): value for name, value in response.headers.items()}, text)
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise UnreachableError(
+                f"{self.base} shows a certificate that this home does not trust: {error.certificate_error}",
+                advice="Check the URL; if the network's CA changed, join again.",
+            ) from error
+        except aiohttp.ClientConnectorError as error:
+            raise UnreachableError(f"cannot connect to {self.base}: {error.strerror or error}") from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            if method == "POST":
+                raise OutcomeUnknown(f"{self.base} did not answer: {_words(error)}", operation=path) from error
+            raise UnreachableError(f"{self.base} did not answer: {_words(error)}") from error
+
+    def _remember(self, response: aiohttp.ClientResponse) -> None:
+        peer = response.peer if isinstance(response, _Response) else None
+        if self._expected is not None and peer is not None and peer != self._expected:
+            raise UnreachableError(
+                f"{self.base} is {peer}, not {self._expected}",
+                advice="Check the URL; if the server was given another name, set `server` in config.toml.",
+            )
+        if self.server is not None and peer is not None and peer != self.server:
+            # Another server behind the same address (a fail-over): its tokens are its own.
+            self._token = None
+        self.server = peer or self.server
+
+    async def _bearer(self) -> dict[str, str]:
+        if self._fixed is not None:
+            return {"Authorization": f"Bearer {self._fixed}"}
+        if self._assertions is None:
+            return {}
+        async with self._token_lock:
+            now = asyncio.get_running_loop().time()
+            if self._token is None or now > self._token[1]:
+                self._token = await self._buy(self._assertions, now)
+            return {"Authorization": f"Bearer {self._token[0]}"}
+
+    async def _buy(self, assertions: Assertions, now: float) -> tuple[str, float]:
+        if self.server is None:
+            await self._once("GET", "/healthz", headers={}, body=None)
+        if self.server is None:
+            raise UnreachableError(f"the certificate of {self.base} names no server")
+        fields = {"grant_type": GRANT, "assertion": assertions.assertion(self.server)}
+        form = urlencode(fields | ({"scope": assertions.scope} if assertions.scope else {})).encode("ascii")
+        reply = await self._once("POST", "/v1/token", headers={"Content-Type": "application/x-www-form-urlencoded"}, body=form)
+        if reply.status >= HTTPStatus.BAD_REQUEST:
+            raise problem_error(reply)
+        answer = parse_object(reply.body)
+        try:
+            return str(answer["access_token"]), now + max(1.0, float(answer["expires_in"]) - RENEW_BEFORE_SECONDS)
+        except (KeyError, TypeError, ValueError) as error:
+            raise FormatError(f"{self.base} answered a token request without a token") from error
+
+    async def token(self) -> str:
+        """Return an access token for the server. AuthenticationError without an identity."""
+        bearer = await self._bearer()
+        if not bearer:
+            raise AuthenticationError("this home holds no member key")
+        return bearer["Authorization"].removeprefix("Bearer ")
+
+    async def stream(self, path: str, *, headers: Mapping[str, str], idle_seconds: float) -> AsyncIterator[bytes]:
+        """Yield the raw chunks of a long answer; raise `UnreachableError` when it breaks or stays silent too long."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=idle_seconds)
+        sent = {**headers, **await self._bearer()}
+        try:
+            async with self._open().get(self.base + path, headers=sent, timeout=timeout, allow_redirects=False) as response:
+                self._remember(response)
+                if response.status != HTTPStatus.OK:
+                    if response.status == HTTPStatus.UNAUTHORIZED:
+                        self._token = None
+                    raise problem_error(Reply(response.status, dict(response.headers), await _read_capped(response)))
+                async for chunk in response.content.iter_any():
+                    yield chunk
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise UnreachableError(f"{self.base} did not answer: {_words(error)}") from error
+
+
+async def _read_capped(response: aiohttp.ClientResponse) -> bytes:
+    """Read a body of at most `LIMITS.request` bytes; an endless answer must cost no more."""
+    parts: list[bytes] = []
+    size = 0
+    async for chunk in response.content.iter_any():
+        size += len(chunk)
+        if size > LIMITS.request + LIMITS.entry:
+            raise TooLargeError("the server answers with more than the limit", limit=LIMITS.request)
+        parts.append(chunk)
+    return b"".join(parts)
+
+
+def _words(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """Return the JSON object in `body`, or raise `FormatError`."""
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise FormatError("the server's answer is not JSON") from error
+    if not isinstance(answer, dict):
+        raise FormatError("the server's answer is not a JSON object")
+    return answer
+
+
+def problem_error(reply: Reply) -> LedgerError:
+    """Return the domain error that a problem document (RFC 9457) or a bare status stands for."""
+    try:
+        problem = parse_object(reply.body)
+    except FormatError:
+        problem = {}
+    return error_from_problem(problem, reply.status, reply.headers.get("retry-after"))
+
+
+def error_from_problem(problem: Mapping[str, Any], status: int, retry_after: str | None = None) -> LedgerError:
+    """Return the domain error named by `problem["code"]`; the status decides when the code is unknown."""
+    detail = str(problem.get("detail") or problem.get("title") or f"the server answered {status}")
+    cls = error_class(str(problem.get("code", "")))
+    if cls is LedgerError:
+        by_status = {401: AuthenticationError, 404: NotFoundError, 413: TooLargeError, 503: UnavailableError}
+        cls = by_status.get(status, InternalError if status >= 500 else FormatError)  # noqa: PLR2004
+    if issubclass(cls, BusyError):
+        return cls(detail, retry_after=_seconds(retry_after))
+    if issubclass(cls, OutcomeUnknown):
+        return cls(detail, operation=str(problem.get("operation", "")))
+    reserved = {"type", "title", "status", "code", "detail", "advice", "message", "instance"}
+    facts = {name: value for name, value in problem.items() if name not in reserved and name.isidentifier()}
+    advice = problem.get("advice")
+    return cls(detail, advice=str(advice) if advice else None, **facts)
+
+
+def _seconds(retry_after: str | None) -> float:
+    try:
+        return min(60.0, max(0.0, float(retry_after or 1.0)))
+    except ValueError:
+        return 1.0
