@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from ledger.core.canonical import JSONObject, same
 from ledger.core.errors import ConflictError, FormatError, NotAllowedError
-from ledger.core.keys import keyid_of
+from ledger.core.keys import PublicKey
 from ledger.core.rights import Change, ids_of, require_grant, require_right, rights_of
 from ledger.core.root import Root, parse_root
 from ledger.core.state import lookup_name, schema_of
@@ -24,9 +24,10 @@ _BY_GRANT: Final = frozenset({"member", "invite", "assignment"})
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who `by` names: the root, the log's own mark key, or a live member or invite."""
+    """Who `by` names: the root, the log's own mark key, or a live member or invite. The root has no key of its own."""
 
     owner: str
+    key: PublicKey | None = None
     member: Record | None = None
     invite: Record | None = None
 
@@ -40,20 +41,24 @@ def author_of(view: StateView, statement: Statement, root: JSONObject) -> Author
     """Return who wrote the statement. Raises NotAllowedError if `by` may not write such a statement at all."""
     by = statement.by
     if statement.kind == MARK:
-        if by not in map(keyid_of, ids_of(root["mark_keys"])):
+        key = next((key for key in map(PublicKey.parse, ids_of(root["mark_keys"])) if key.keyid == by), None)
+        if key is None:
             raise NotAllowedError("a mark is written by a mark key of the present root")
-        return Author(MARK)
+        return Author(MARK, key)
     if by == ROOT:
         return Author(ROOT)
     bound = view.key(by)
     record = None if bound is None else view.record(bound.id)
-    if record is None or not record.live or record.kind not in ("member", "invite") or keyid_of(record.content["key"]) != by:
-        raise NotAllowedError("by is no present key of a live member or invite")
+    if record is None or not record.live or record.kind not in ("member", "invite"):
+        raise NotAllowedError("by is no key of a live member or invite")
+    key = PublicKey.parse(record.content["key"])
+    if key.keyid != by:
+        raise NotAllowedError("by is a former key of its member")
     if record.kind == "member":
-        return Author(record.id, member=record)
+        return Author(record.id, key, member=record)
     if statement.kind != "member" or statement.op != "put":
         raise NotAllowedError("the key of an invite only joins")
-    return Author(statement.id, invite=record)
+    return Author(statement.id, key, invite=record)
 
 
 def check_authority(view: StateView, change: Change, author: Author) -> None:
@@ -104,8 +109,8 @@ def _check_member(view: StateView, change: Change, author: Author) -> None:
     elif after is None:
         if author.member is not None and author.member.id != change.id:
             _check_rights(view, change, author.member)
-    elif before is not None:
-        _check_alteration(change.id, before, after, author)
+    else:
+        _check_alteration(change.id, before or {}, after, author)
 
 
 def _check_name(view: StateView, policy_id: str, name: str) -> None:

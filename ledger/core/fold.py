@@ -23,7 +23,6 @@ from ledger.core.errors import (
     FormatError,
     InvalidError,
     LedgerError,
-    NotAllowedError,
     SignatureError,
     UnsupportedError,
     VersionMismatchError,
@@ -31,7 +30,7 @@ from ledger.core.errors import (
 )
 from ledger.core.keys import PublicKey, verify_signature
 from ledger.core.limits import LIMITS
-from ledger.core.rights import Change, ids_of
+from ledger.core.rights import Change
 from ledger.core.root import Root, admins_of, parse_root
 from ledger.core.rules import check_drop, check_rules
 from ledger.core.state import Accepted, KeyRecord, Record
@@ -78,7 +77,7 @@ def judge(view: StateView, entry: Envelope | bytes, index: int, *, check: Check 
         statement = envelope.statement
         _check_network(view, root, statement)
         change = _change(view, statement)
-        if statement.kind == ROOT:
+        if root is None or statement.kind == ROOT:
             accepted, quorum = _judge_root(view, statement, change, index)
         else:
             accepted, quorum = _judge_policy(view, statement, change, root, index)
@@ -163,13 +162,11 @@ def _judge_root(view: StateView, statement: Statement, change: Change, index: in
     return accepted, _Quorum(allowed, thresholds=tuple(thresholds))
 
 
-def _judge_policy(view: StateView, statement: Statement, change: Change, root: Record | None, index: int) -> tuple[Accepted, _Quorum]:
-    if root is None:
-        raise ConflictError("nothing comes before root version 1")
+def _judge_policy(view: StateView, statement: Statement, change: Change, root: Record, index: int) -> tuple[Accepted, _Quorum]:
     author = author_of(view, statement, root.content)
     if statement.kind == MARK:
         check_mark(change, root, index)
-        return Accepted((_record(statement, change, MARK, index),)), _marked_by(statement.by, root)
+        return Accepted((_record(statement, change, MARK, index),)), _quorum(statement, author, root, None)
     check_authority(view, change, author)
     if change.after is not None:
         check_rules(view, change)
@@ -180,7 +177,7 @@ def _judge_policy(view: StateView, statement: Statement, change: Change, root: R
     if author.invite is not None:
         records.append(_spent(author.invite, records[0]))
     accepted = Accepted(tuple(records), () if key is None else (KeyRecord(key.keyid, change.id, index),), _reindexed(change))
-    return accepted, _quorum(statement, change.kind, author, root, key)
+    return accepted, _quorum(statement, author, root, key)
 
 
 def _new_key(view: StateView, change: Change) -> PublicKey | None:
@@ -197,21 +194,14 @@ def _new_key(view: StateView, change: Change) -> PublicKey | None:
     return key
 
 
-def _quorum(statement: Statement, kind: str, author: Author, root: Record, key: PublicKey | None) -> _Quorum:
+def _quorum(statement: Statement, author: Author, root: Record, key: PublicKey | None) -> _Quorum:
     required = {} if key is None else {key.keyid: key}
-    if author.is_root:
-        admins, threshold = admins_of(root.content)
-        least = threshold if kind in AUTHORITY_KINDS else 1
-        return _Quorum({**admins, **required}, tuple(required), ((admins, least),))
-    signer = author.member or author.invite
-    if signer is not None:
-        required[statement.by] = PublicKey.parse(signer.content["key"])
-    return _Quorum(required, tuple(required))
-
-
-def _marked_by(keyid: str, root: Record) -> _Quorum:
-    keys = map(PublicKey.parse, ids_of(root.content["mark_keys"]))
-    return _Quorum({key.keyid: key for key in keys if key.keyid == keyid}, (keyid,))
+    if author.key is not None:
+        required[statement.by] = author.key
+        return _Quorum(required, tuple(required))
+    admins, threshold = admins_of(root.content)
+    least = threshold if statement.kind in AUTHORITY_KINDS else 1
+    return _Quorum({**admins, **required}, tuple(required), ((admins, least),))
 
 
 def _record(statement: Statement, change: Change, author: str, index: int) -> Record:

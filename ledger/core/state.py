@@ -72,7 +72,11 @@ class Accepted:
 
 
 class StateView(Protocol):
-    """What the fold reads of the state before an entry. Look-ups see accepted entries only."""
+    """What the fold reads of the state before an entry: accepted entries only.
+
+    A view that cannot answer raises InternalError or UnavailableError, never an error that the fold could take for
+    a verdict on the entry.
+    """
 
     @property
     def network(self) -> str | None:
