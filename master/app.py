@@ -72,6 +72,7 @@ class Engine:
 
     sequencer: Sequencer
     metrics: Metrics
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,7 @@ class Master:
         self.store = engine.sequencer.store
         self.members = StateMembers(self.store)
         self.metrics = engine.metrics
+        self._version = engine.version
         self._world = world
         self._hub: Hub | None = None
         self._condition: Condition | None = None
@@ -113,7 +115,7 @@ class Master:
         identity = await asyncio.to_thread(ServerIdentity, self.home.certificate_file, self.home.certificate_key_file)
         parts = await self._parts(site, hub)
         server = HttpServer(parts)
-        self._condition = Condition(Running(site, version("metaledger"), self.sequencer, hub, server, identity), self._world.clock)
+        self._condition = Condition(Running(site, self._version, self.sequencer, hub, server, identity), self._world.clock)
         self._condition.show_in(self.metrics)
         bound = await self._listen(server, parts, identity)
         await asyncio.to_thread(self._announce, bound)
@@ -156,7 +158,7 @@ class Master:
         authority = await asyncio.to_thread(authority_of, self.home)
         book = await asyncio.to_thread(IssueBook, self.home.tls / ISSUED_FILE)
         assertions = AssertionVerifier(site, self.members, MemoryUsedOnce(clock), clock)
-        service = Service(TITLE, version("metaledger"), self._unready, self._status)
+        service = Service(TITLE, self._version, self._unready, self._status)
         self._routes = (
             *LogRoutes(hub, self.store, sharing, authorizer, clock).routes(),
             *PublishRoutes(Admission(self.sequencer)).routes(),
@@ -216,10 +218,15 @@ class Master:
 
 async def open_master(home: Home, settings: Settings, world: World) -> Master:
     """Return a master over the log of `home`, not serving yet. Raises what is wrong there; BusyError when another process has it."""
+    return Master(home, settings, world, await asyncio.to_thread(open_engine, home, settings, world))
+
+
+def open_engine(home: Home, settings: Settings, world: World) -> Engine:
+    """Open what lies in the home (blocking)."""
     home.require()
     self_test()
-    keys = await asyncio.to_thread(sequencer_keys, key_store(home, settings))
-    store = await asyncio.to_thread(Store.open, home.database)
+    keys = sequencer_keys(key_store(home, settings))
     metrics = Metrics()
+    store = Store.open(home.database)
     sequencer = Sequencer(store, keys, clock=world.clock, observer=ServiceObserver(metrics, world.log))
-    return Master(home, settings, world, Engine(sequencer, metrics))
+    return Engine(sequencer, metrics, version("metaledger"))
