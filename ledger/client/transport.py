@@ -32,7 +32,7 @@ from ledger.core.limits import LIMITS
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, Mapping
     from types import TracebackType
 
 CONNECT_SECONDS = 10.0
@@ -215,7 +215,7 @@ class Transport:
             raise AuthenticationError("this home holds no member key")
         return bearer["Authorization"].removeprefix("Bearer ")
 
-    async def stream(self, path: str, *, headers: Mapping[str, str], idle_seconds: float) -> AsyncIterator[bytes]:
+    async def stream(self, path: str, *, headers: Mapping[str, str], idle_seconds: float) -> AsyncGenerator[bytes, None]:
         """Yield the raw chunks of a long answer; raise `UnreachableError` when it breaks or stays silent too long."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=idle_seconds)
         sent = {**headers, **await self._bearer()}

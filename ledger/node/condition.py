@@ -1,0 +1,148 @@
+"""What a node says of itself: how fresh its replica is, whether it is ready, its status, its gauges."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import psutil  # type: ignore[import-untyped] # it has no types
+
+from ledger.core.fold import present_root
+from ledger.core.keys import library_name
+from ledger.core.trust import Freshness, judge_freshness, newest_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from auth.tls import ServerIdentity
+    from auth.tokens import Site
+    from ledger.core.ports import Clock
+    from ledger.core.root import Root
+    from ledger.http.feed import Hub
+    from ledger.http.metrics import Metrics
+    from ledger.http.server import HttpServer
+    from ledger.node.following import Following
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The parts of a running node that have something to say."""
+
+    site: Site
+    version: str
+    following: Following
+    hub: Hub
+    server: HttpServer
+    identity: ServerIdentity
+
+
+class Condition:
+    """The condition of one running node. `learn` after every entry that may have changed the root."""
+
+    def __init__(self, running: Running, clock: Clock) -> None:
+        self._running = running
+        self._clock = clock
+        self._began = clock.now()
+        self._root: Root | None = None
+        self._halted: str | None = None
+        self.draining = False
+
+    async def learn(self) -> None:
+        """Read the root in force, and whether it asks for rules that this program does not know."""
+        replica = self._running.following.syncer.replica
+        self._root = await replica.store.read(lambda snapshot: present_root(snapshot.state()))
+        self._halted = await replica.halted()
+
+    def freshness(self) -> Freshness:
+        """Return how old the newest proof is that this replica holds the largest tree."""
+        now = int(self._clock.now())
+        time = None if self._root is None else newest_line(self._running.following.syncer.state, self._root)
+        return judge_freshness(time, self._root, now)
+
+    def marks(self) -> Mapping[str, object]:
+        """Return what every answer says beside the tree size: whether it may be old, and why."""
+        freshness, reason = self.freshness(), self._stopped()
+        marks: dict[str, object] = {"stale": freshness.stale or self._halted is not None, "age": freshness.age}
+        said = "; ".join(part for part in (freshness.reason if freshness.stale else None, reason) if part)
+        return {**marks, "remark": said} if said else marks
+
+    def unready(self) -> str | None:
+        """Return why this node does not do its work, None while it does. Nothing in it is news to an outsider."""
+        if self.draining:
+            return "stopping"
+        if self._running.hub.head.size == 0:
+            return "nothing is verified yet"
+        freshness = self.freshness()
+        return self._stopped() or (f"stale: {freshness.reason}" if freshness.stale else None)
+
+    def _stopped(self) -> str | None:
+        """Return why no more entries are taken, None while they are."""
+        if self._halted is not None:
+            return f"the sync stopped: {self._halted}"
+        alarms = self._running.following.syncer.state.alarms
+        return f"the sync stopped: {alarms[0].kind}, see evidence/{alarms[0].name}.json" if alarms else None
+
+    async def status(self) -> Mapping[str, object]:
+        """Return everything that an operator wants to know at a glance."""
+        running, freshness = self._running, self.freshness()
+        head = await running.following.syncer.head()
+        reason = self.unready()
+        state = running.following.syncer.state
+        return {
+            "role": "node",
+            "network": running.site.network,
+            "server": running.site.server,
+            "version": running.version,
+            "ready": reason is None,
+            "reason": reason,
+            "time": freshness.now,
+            "started": int(self._began),
+            "size": head.size,
+            "root": head.root.hex(),
+            "origin": None if self._root is None else self._root.origin,
+            "root_version": None if self._root is None else self._root.version,
+            "freshness": freshness.level,
+            "checkpoint_time": freshness.time,
+            "checkpoint_age": freshness.age,
+            "halted": self._halted,
+            "alarms": [{"kind": alarm.kind, "name": alarm.name, "reason": alarm.evidence.reason} for alarm in state.alarms],
+            "went_back": [asdict(one) for one in state.went_back],
+            "waiting_notes": len(state.pending),
+            "sources": [source.facts() for source in running.following.sources],
+            "connections": running.server.open_connections,
+            "followers": running.hub.followers,
+            **await asyncio.to_thread(self._facts),
+        }
+
+    def _facts(self) -> Mapping[str, object]:
+        """Return what files and the system know (blocking)."""
+        return {
+            "certificate_expires": self._running.identity.expires,
+            "signature_library": library_name(),
+            "process": os.getpid(),
+            "memory": psutil.Process().memory_info().rss,
+        }
+
+    def show_in(self, metrics: Metrics) -> None:
+        """Show what moves as gauges."""
+        running = self._running
+        sources = running.following.sources
+        gauges: dict[str, tuple[str, Callable[[], float]]] = {
+            "log_size": ("Entries of the newest verified tree.", lambda: running.hub.head.size),
+            "checkpoint_age_seconds": ("Age of the newest clock line; -1 if it cannot be told.", self._age),
+            "alarms": ("Alarms that stop the sync.", lambda: len(running.following.syncer.state.alarms)),
+            "source_requests": ("Requests sent to sources.", lambda: sum(one.backend.requests for one in sources)),
+            "source_bytes": ("Bytes of bodies that sources sent.", lambda: sum(one.backend.received for one in sources)),
+            "feed_followers": ("Open watch streams.", lambda: running.hub.followers),
+            "http_connections": ("Open connections.", lambda: running.server.open_connections),
+            "ready": ("1 while the node does its work.", lambda: float(self.unready() is None)),
+            "certificate_expires_seconds": ("When the node's certificate ends.", lambda: running.identity.expires),
+        }
+        for name, (text, read) in gauges.items():
+            metrics.gauge(name, text, read)
+
+    def _age(self) -> float:
+        age = self.freshness().age
+        return -1.0 if age is None else float(age)

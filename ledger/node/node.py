@@ -1,0 +1,277 @@
+"""The composition root of a node: builds every part from a home and its settings, starts and stops them in order.
+
+Start: crypto self-test, replica, feed, routes, listeners, and then the following: a node answers from what it holds before any source
+does. Stop: not ready, the following, streams, requests, replica. The addresses bound are written to `<home>/listen.json` (0600).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import orjson
+
+from auth.assertions import AssertionVerifier, MemoryUsedOnce
+from auth.keystore import create_file, read_private_file
+from auth.pki import common_name, load_chain
+from auth.tls import ServerIdentity
+from auth.tokens import Site, TokenIssuer, TokenVerifier
+from ledger.client.place import Place
+from ledger.client.sync import Syncer
+from ledger.core.errors import LedgerError, NotFoundError, UsageError
+from ledger.core.keys import self_test
+from ledger.core.trust.good import parse_claim
+from ledger.engine.replica import Replica
+from ledger.engine.store import Store
+from ledger.home.files import write_file
+from ledger.home.url import parse_ledger_url
+from ledger.http.access import BearerAuthorizer
+from ledger.http.feed import Hub, SignedHead
+from ledger.http.health import HealthRoutes, Service
+from ledger.http.log_routes import LogRoutes, Sharing
+from ledger.http.members import StateMembers, touches_rights
+from ledger.http.metrics import Metrics
+from ledger.http.routes import Route, RouteTable
+from ledger.http.server import Address, HttpServer, ServerParts
+from ledger.http.state_routes import StateRoutes
+from ledger.http.token_routes import TokenRoutes
+from ledger.node.condition import Condition, Running
+from ledger.node.following import Following, Pace
+from ledger.node.sources import open_sources
+from ledger.node.sync_route import SyncRoute
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ledger.client.sync import Move
+    from ledger.core.keys import PrivateKey
+    from ledger.core.ports import Clock
+    from ledger.home.home import Home
+    from ledger.home.settings import Settings
+    from ledger.http.logs import EventLog
+
+DEFAULT_LISTEN = "127.0.0.1:8444"
+LISTEN_FILE = "listen.json"
+TOKEN_KEY = "token"  # noqa: S105 - the name of a key file
+API_TOKEN_BYTES = 32
+LOCK_PATIENCE_SECONDS = 10.0
+UPKEEP_SECONDS = 60.0
+EXPIRY_WARNING_SECONDS = 14 * 86_400
+TITLE = "metaledger node"
+EVERYWHERE = frozenset({"/checkpoint", "/v1/watch"})
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a node takes from outside: time, and where it says what it does."""
+
+    clock: Clock
+    log: EventLog
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Where a node listens."""
+
+    listen: Address
+    metrics: Address | None
+
+    @property
+    def url(self) -> str:
+        """Return the URL of this address."""
+        return f"https://{self.listen}"
+
+
+class Node:
+    """One running node; `open_node` makes it, `stop` ends it. Its public parts are there for tests and for the CLI."""
+
+    def __init__(self, place: Place, replica: Replica, world: World) -> None:
+        self.home = place.home
+        self.settings = place.settings
+        self.replica = replica
+        self.store = replica.store
+        self.members = StateMembers(self.store)
+        self.metrics = Metrics()
+        self.syncer = Syncer(replica, clock=world.clock, evidence=place.home.evidence, moved=self._hear)
+        pace = Pace(self.settings.poll)
+        self.following = Following(self.syncer, open_sources(place), pace=pace, clock=world.clock, log=world.log)
+        self._world = world
+        self._hub: Hub | None = None
+        self._condition: Condition | None = None
+        self._servers: list[HttpServer] = []
+        self._routes: tuple[Route, ...] = ()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> Bound:
+        """Serve and follow. Raises what keeps it from serving; call `stop` then too."""
+        await self.syncer.load()
+        hub = self._hub = Hub(await self._first_head(), self._read)
+        identity = await asyncio.to_thread(ServerIdentity, self.home.certificate_file, self.home.certificate_key_file)
+        site = Site(self.replica.network, await asyncio.to_thread(server_name, self.home))
+        parts = await self._parts(site, hub)
+        server = HttpServer(parts)
+        running = Running(site, version("metaledger"), self.following, hub, server, identity)
+        condition = self._condition = Condition(running, self._world.clock)
+        await condition.learn()
+        condition.show_in(self.metrics)
+        bound = await self._listen(server, parts, identity)
+        await asyncio.to_thread(self._announce, bound)
+        self._tasks = [
+            asyncio.create_task(self.following.run(), name="following"),
+            asyncio.create_task(self._keep_up(identity), name="upkeep"),
+        ]
+        metrics = None if bound.metrics is None else str(bound.metrics)
+        self._world.log.event("listening", url=bound.url, metrics=metrics, network=site.network, server=site.server, size=hub.head.size)
+        return bound
+
+    async def stop(self, drain_seconds: float | None = None) -> None:
+        """Stop in order. Idempotent; takes the drain time at most, and a commit."""
+        if self._condition is not None:
+            self._condition.draining = True
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.following.close()
+        if self._hub is not None:
+            await self._hub.close()
+        limit = self.settings.drain if drain_seconds is None else drain_seconds
+        await asyncio.gather(*(server.stop(limit) for server in self._servers))
+        await asyncio.to_thread(self.replica.close)
+        await asyncio.to_thread(self.store.close)
+        with suppress(OSError):
+            await asyncio.to_thread((self.home.path / LISTEN_FILE).unlink)
+        self._world.log.event("stopped")
+
+    def _hear(self, move: Move) -> None:
+        """Deliver what was verified. Rights come first: nothing that is delivered goes to one who lost them in it."""
+        hub = self._hub
+        if hub is None:
+            return
+        if move.start < move.size and (not move.entries or touches_rights(move.entries)):
+            self.members.moved()
+            hub.recheck()
+            self._tasks.append(asyncio.create_task(self._learn(), name="learn"))
+        if move.note is not None and parse_claim(move.note).size == move.size:
+            hub.publish(SignedHead(move.size, move.note), move.start, move.entries)
+
+    async def _learn(self) -> None:
+        if self._condition is not None:
+            await self._condition.learn()
+        self._tasks = [task for task in self._tasks if not task.done() and task is not asyncio.current_task()]
+
+    async def _first_head(self) -> SignedHead:
+        """Return the head to serve first: that of the newest note of a tree that is held whole, else that of an empty log."""
+        size = (await self.syncer.head()).size
+        stored = await self.store.read(lambda snapshot: snapshot.checkpoint())
+        for note in (self.syncer.state.note, stored):
+            if note is not None and parse_claim(note).size <= size:
+                return SignedHead(parse_claim(note).size, note)
+        return SignedHead(0, b"")
+
+    async def _read(self, start: int, end: int) -> Sequence[bytes]:
+        return await self.store.read(lambda snapshot: snapshot.entries(start, end))
+
+    async def _parts(self, site: Site, hub: Hub) -> ServerParts:
+        clock = self._world.clock
+        token_key, api_token = await asyncio.to_thread(self._secrets)
+        verifier = TokenVerifier(site, [token_key.public], self.members, clock)
+        authorizer = BearerAuthorizer(verifier, local_token=api_token)
+        sharing = Sharing(public=self.settings.public_read and self.settings.relay)
+        assertions = AssertionVerifier(site, self.members, MemoryUsedOnce(clock), clock)
+        service = Service(TITLE, version("metaledger"), self._unready, self._status)
+        log_routes = LogRoutes(hub, self.store, sharing, authorizer, clock).routes()
+        self._routes = (
+            *(route for route in log_routes if self.settings.relay or route.path in EVERYWHERE),
+            *StateRoutes(hub, self.store, sharing, self._marks).routes(),
+            *SyncRoute(self.following).routes(),
+            *TokenRoutes(assertions, TokenIssuer(site, token_key, clock), verifier, clock).routes(),
+            *HealthRoutes(service, lambda: self._routes).routes(),
+        )
+        return ServerParts(RouteTable(self._routes), authorizer, self._world.log, self.metrics)
+
+    def _secrets(self) -> tuple[PrivateKey, str]:
+        """Return the key that signs this listener's tokens and the read token of this machine; made at the first start."""
+        keys = Place(self.home, self.settings, parse_ledger_url(self.settings.ledger or ""), self._world.clock).keys
+        key = keys.load(TOKEN_KEY) if keys.has(TOKEN_KEY) else keys.create(TOKEN_KEY)
+        try:
+            token = read_private_file(self.home.api_token)
+        except NotFoundError:
+            token = secrets.token_urlsafe(API_TOKEN_BYTES).encode()
+            create_file(self.home.api_token, token + b"\n")
+        return key, token.decode("ascii").strip()
+
+    async def _listen(self, server: HttpServer, parts: ServerParts, identity: ServerIdentity) -> Bound:
+        self._servers.append(server)
+        listen = await server.start(parse_address(self.settings.listen or DEFAULT_LISTEN), identity.context)
+        if self.settings.metrics_listen is None:
+            return Bound(listen, None)
+        second = HttpServer(ServerParts(RouteTable(self.metrics.routes()), parts.authorizer, parts.log))
+        self._servers.append(second)
+        return Bound(listen, await second.start(parse_address(self.settings.metrics_listen), identity.context))
+
+    def _announce(self, bound: Bound) -> None:
+        metrics = None if bound.metrics is None else str(bound.metrics)
+        facts = {"url": bound.url, "listen": str(bound.listen), "metrics": metrics, "process": os.getpid()}
+        write_file(self.home.path / LISTEN_FILE, orjson.dumps(facts) + b"\n")
+        if self.store.lock is not None:
+            self.store.lock.announce(bound.url)
+
+    async def _keep_up(self, identity: ServerIdentity) -> None:
+        """Take up a renewed certificate, and say in time when one is due."""
+        log, clock = self._world.log, self._world.clock
+        while True:
+            await asyncio.sleep(UPKEEP_SECONDS)
+            try:
+                loaded, expires = await asyncio.to_thread(lambda: (identity.reload_if_changed(), identity.expires))
+            except LedgerError as error:
+                log.failure("certificate-unusable", error)
+                continue
+            if loaded:
+                log.event("certificate-loaded", expires=expires)
+            if expires - clock.now() < EXPIRY_WARNING_SECONDS:
+                log.write("warning", "certificate-expires", expires=expires)
+
+    def _marks(self) -> dict[str, object]:
+        return {} if self._condition is None else dict(self._condition.marks())
+
+    def _unready(self) -> str | None:
+        return "starting" if self._condition is None else self._condition.unready()
+
+    async def _status(self) -> dict[str, object]:
+        return {} if self._condition is None else dict(await self._condition.status())
+
+
+async def open_node(home: Home, settings: Settings, world: World) -> Node:
+    """Return a node over the replica of `home`, not serving yet. Raises what is wrong there; BusyError when another process has it."""
+    home.require()
+    self_test()
+    if settings.ledger is None:
+        raise UsageError(f"{home.config} names no ledger", advice="Give --ledger URL.")
+    if settings.role == "master":
+        raise UsageError(f"{home.path} is a master's home", advice="Join the network from a home of its own.")
+    place = Place(home, settings, parse_ledger_url(settings.ledger), world.clock)
+    network = place.network
+    store = await asyncio.to_thread(_open_store, home)
+    return Node(place, Replica(store, network), world)
+
+
+def _open_store(home: Home) -> Store:
+    """Open the replica, made if there is none; a short command that happens to write is waited for (blocking)."""
+    return Store.open(home.database, create=not home.database.exists(), wait_seconds=LOCK_PATIENCE_SECONDS)
+
+
+def server_name(home: Home) -> str:
+    """Return the name in the home's certificate: the member that this server is."""
+    return common_name(load_chain(home.certificate_file.read_bytes())[0].subject)
+
+
+def parse_address(text: str) -> Address:
+    """Return the address of HOST:PORT; an IPv6 host stands in brackets."""
+    host, _, port = text.rpartition(":")
+    return Address(host.strip("[]"), int(port))
