@@ -72,14 +72,17 @@ def end_by_root(state: TrustState, newest: Root, now: int, *, continued: bool) -
 def keep_own(state: TrustState, name: str, words: str, now: int) -> TrustState:
     """Return the state after the operator decided against the other tree of a split view; `words` say who and why.
 
-    That tree is refused without an alarm from now on. NotFoundError without such an alarm, UsageError for a rollback.
+    That tree is refused without an alarm from now on; notes and clock lines beyond where the trees were compared are
+    forgotten, for some may be of it. NotFoundError without such an alarm, UsageError for a rollback.
     """
     alarm = _split_view_named(state, name)
     refused = [one for one in alarm.evidence.hashes if one.whose is Origin.SOURCE]
     size, root = alarm.subject.split()
     refused.append(TreeHash(Origin.SOURCE, int(size), root))
     known = tuple(dict.fromkeys((*state.refused, *refused)))
-    return replace(state.end_alarms([EndedAlarm(alarm, Way.OPERATOR_KEPT_OWN, words, now)]), refused=known)
+    clocks = tuple(one.cut(min(found.size for found in refused)) for one in state.clocks)
+    state = state.end_alarms([EndedAlarm(alarm, Way.OPERATOR_KEPT_OWN, words, now)])
+    return replace(state, refused=known, pending=(), clocks=clocks)
 
 
 def take_other(state: TrustState, name: str, words: str, now: int) -> TrustState:

@@ -67,6 +67,10 @@ class ClockHistory:
         """Return the history with a line about a tree that the replica holds."""
         return replace(self, held=max(self.held, time))
 
+    def without(self, note: bytes) -> ClockHistory:
+        """Return the history without the sizes at which only this note was seen."""
+        return replace(self, spans=tuple(span for span in self.spans if (span.earliest.note, span.latest.note) != (note, note)))
+
     def cut(self, size: int) -> ClockHistory:
         """Return the history without lines above `size` (the replica goes back there). What was held above is held no more."""
         kept = tuple(span for span in self.spans if span.high <= size)

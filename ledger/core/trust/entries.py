@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from ledger.core.errors import BadSourceError, InternalError
 from ledger.core.trust.alarms import differing, end_by_root, evidence_of, find_rollback, record_lines, split_view
-from ledger.core.trust.evidence import TreeHash, WentBack
+from ledger.core.trust.evidence import Alarm, TreeHash, WentBack
 from ledger.core.trust.good import GoodNote, judge_good, parse_claim
 from ledger.core.trust.roots import pairs
 from ledger.core.trust.verdicts import BadNote, BadSource, Fetch, FetchAll, Judged, Pending, Rollback, SplitView, Taken, Ticket
 
 if TYPE_CHECKING:
     from ledger.core.checkpoint import Checkpoint
-    from ledger.core.trust.evidence import Alarm
     from ledger.core.trust.roots import Continues, PlacedRoot, ReplicaView
     from ledger.core.trust.state import TrustState
     from ledger.core.trust.tree import TreeCheck
@@ -73,7 +72,7 @@ def judge_tree(state: TrustState, view: ReplicaView, check: TreeCheck, now: int)
     if not check.is_whole or ours is None or theirs is None or ours == theirs:
         return Judged(_forget(state, ticket), BadSource(evidence_of(ticket, "it cannot show the tree of its note", now)))
     if any(_is_refused(one, check.root_at(one.size)) for one in state.refused):
-        return Judged(_forget(state, ticket), BadSource(evidence_of(ticket, "the operator refused this tree", now)))
+        return Judged(_unsee(_forget(state, ticket), ticket), BadSource(evidence_of(ticket, "the operator refused this tree", now)))
     evidence = evidence_of(ticket, f"two trees, different at size {at}", now, differing(at, ours, theirs))
     notes = (ticket.note, *(() if state.note is None else (state.note,)))
     alarm = split_view(replace(evidence, notes=notes), claim.size, claim.root)
@@ -87,6 +86,11 @@ def _is_refused(refused: TreeHash, root: bytes | None) -> bool:
 def _forget(state: TrustState, ticket: Ticket) -> TrustState:
     """Return the state without the ticket's note among those to compare later: it proved to be nobody's tree."""
     return replace(state, pending=tuple(raw for raw in state.pending if raw != ticket.note))
+
+
+def _unsee(state: TrustState, ticket: Ticket) -> TrustState:
+    """Return the state without the clock lines of a note of a refused tree: they contradict nothing that is followed."""
+    return replace(state, clocks=tuple(one.without(ticket.note) for one in state.clocks))
 
 
 def _new_roots(case: _Case) -> list[tuple[PlacedRoot, Continues | None]]:
@@ -116,9 +120,11 @@ def _take(case: _Case, note: GoodNote) -> Judged:
     rollback = find_rollback(state, note, case.ticket, case.now)  # 10
     if rollback is not None:
         return Judged(case.state.with_alarm(rollback), Rollback(rollback))
-    state, alarm = _compare_pending(case, record_lines(state, note, held=True))  # 11
-    if alarm is not None:
-        return Judged(case.state.with_alarm(alarm), SplitView(alarm))
+    compared = _compare_pending(case, record_lines(state, note, held=True))  # 11
+    if isinstance(compared, Alarm):
+        return Judged(case.state.with_alarm(compared), SplitView(compared))
+    state, reached = compared
+    latest = max([note, *(one for one in reached if one.size == note.size)], key=lambda one: one.time)
     state = end_by_root(state, newest, case.now, continued=continued is not None)  # 12
     if state.stopped:
         return Judged(case.state, Pending(note.size))
@@ -126,12 +132,16 @@ def _take(case: _Case, note: GoodNote) -> Judged:
     if old is not None:
         back = WentBack(old, case.step.start, newest.version, case.now)
         state = replace(state, went_back=(*state.went_back, back))
-    return Judged(replace(state, note=note.raw), Taken(note.size, old))
+    return Judged(replace(state, note=latest.raw), Taken(note.size, old))
 
 
-def _compare_pending(case: _Case, state: TrustState) -> tuple[TrustState, Alarm | None]:
-    """Step 11: compare each kept note that is reached now, if it is good by the roots that are in the log now."""
+def _compare_pending(case: _Case, state: TrustState) -> tuple[TrustState, list[GoodNote]] | Alarm:
+    """Step 11: compare each kept note that is reached now, if it is good by the roots that are in the log now.
+
+    Return the state that keeps the others, and the notes that this tree confirms.
+    """
     later: list[bytes] = []
+    reached: list[GoodNote] = []
     for raw in state.pending:
         claim = parse_claim(raw)
         if claim.size > case.after.size:
@@ -144,6 +154,7 @@ def _compare_pending(case: _Case, state: TrustState) -> tuple[TrustState, Alarm 
         ours = case.after.root_at(claim.size)
         if ours is not None and ours != claim.root:
             evidence = evidence_of(case.ticket, f"two trees of size {claim.size}", case.now, differing(claim.size, ours, claim.root))
-            return state, split_view(replace(evidence, notes=(raw, *evidence.notes)), claim.size, claim.root)
+            return split_view(replace(evidence, notes=(raw, *evidence.notes)), claim.size, claim.root)
         state = record_lines(state, note, held=True)
-    return replace(state, pending=tuple(later)), None
+        reached.append(note)
+    return replace(state, pending=tuple(later)), reached

@@ -171,13 +171,19 @@ def _ahead(case: _Case, note: GoodNote, *, may_fetch: bool) -> Judged:
 
     Lines that only a fetched root lets count are compared when the note is taken: that root may not be in the log.
     """
-    state = case.state.keep_pending(note)
+    state = case.state if _keeps_later(case, note) else case.state.keep_pending(note)
     if not case.ticket.fetched:
         alarm = find_rollback(state, note, case.ticket, case.now)
         if alarm is not None:
             return Judged(state.with_alarm(alarm), Rollback(alarm))
         state = record_lines(state, note, held=False)
     return Judged(state, Fetch(case.ticket, case.view.size, note.size) if may_fetch else Pending(note.size))
+
+
+def _keeps_later(case: _Case, note: GoodNote) -> bool:
+    """Tell whether a good note of the same tree with a later clock line is kept already."""
+    same = (_good(raw, case.known) for raw in case.state.pending if parse_claim(raw) == note.checkpoint)
+    return any(isinstance(kept, GoodNote) and kept.time > note.time for kept in same)
 
 
 def _known_size(case: _Case, note: GoodNote) -> Judged:

@@ -172,7 +172,7 @@ class Master:
     log_keys: tuple[str, ...] = ("L1",)
     clock: str = "C1"
     witnesses: tuple[str, ...] = ()
-    time: int = 1000
+    time: int = 0
     serves: bool = True
     left: bytes = b""
 
@@ -193,9 +193,10 @@ class Master:
             self.tree.append(text.encode())
         return self
 
-    def change_root(self, *, admins: tuple[str, ...] = ("A1",), **changes: object) -> Master:
+    def change_root(self, **changes: object) -> Master:
+        """Append the next root, signed by the first admin."""
         before = self.tree.last
-        self.tree.append(root_entry(next_root(before.root, **changes), before, self.network, admins))
+        self.tree.append(root_entry(next_root(before.root, **changes), before, self.network))
         return self
 
     def sign(self, time: int) -> bytes:
