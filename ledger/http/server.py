@@ -36,6 +36,8 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
 BACKLOG = 1024
 HANDSHAKE_SECONDS = 10.0
 CLOSE_SECONDS = 5.0
+DRAIN_STEP_SECONDS = 0.02
+CUT_SECONDS = 0.5
 UNROUTED = "unrouted"
 
 
@@ -91,6 +93,7 @@ class HttpServer:
         self._numbers = count(1)
         self._server: ConnectionServer | None = None
         self._listener: asyncio.AbstractServer | None = None
+        self._draining = False
 
     @property
     def open_connections(self) -> int:
@@ -116,15 +119,19 @@ class HttpServer:
         return Address(str(bound[0]), int(bound[1]))
 
     async def stop(self, drain_seconds: float = LIMITS.drain_seconds) -> None:
-        """Take no more connections, let the requests under way finish, close the rest. Takes at most `drain_seconds`; idempotent."""
+        """Take no more connections, let the requests under way finish, close the rest. Takes about `drain_seconds` at most; idempotent."""
         listener, self._listener = self._listener, None
         server, self._server = self._server, None
         if listener is not None:
             listener.close()
-        if server is not None:
-            await asyncio.sleep(0)
-            server.pre_shutdown()
-            await server.shutdown(drain_seconds / 2)
+        if server is None:
+            return
+        self._draining = True
+        deadline = perf_counter() + drain_seconds
+        await asyncio.sleep(0)
+        while server.close_idle() and perf_counter() < deadline:  # noqa: ASYNC110 - aiohttp tells nobody when a request ends
+            await asyncio.sleep(DRAIN_STEP_SECONDS)
+        await server.shutdown(CUT_SECONDS)
 
     async def dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request. Only cancellation and a lost connection pass through."""
@@ -143,6 +150,8 @@ class HttpServer:
             answer = self._failed(error, call, route)
         streamed = answer.prepared
         if not streamed:
+            if self._draining:
+                answer.force_close()
             headers = answer.headers
             headers["Server"] = SERVER_NAME
             if answer.status != HTTPStatus.NOT_MODIFIED:

@@ -31,6 +31,11 @@ class Connection(RequestHandler):
         super().__init__(server, **options)
         self._unreadable = unreadable
 
+    @property
+    def busy(self) -> bool:
+        """Tell whether a request is being read or answered."""
+        return self._current_request is not None or bool(self._messages)
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -72,6 +77,16 @@ class ConnectionServer(web.Server):
         super().connection_made(handler, transport)
         if len(self._connections) > self._cap:
             transport.abort()
+
+    def close_idle(self) -> int:
+        """Close the connections that have no request under way; return how many have one."""
+        busy = 0
+        for connection in self.connections:
+            if isinstance(connection, Connection) and connection.busy:
+                busy += 1
+            else:
+                connection.close()
+        return busy
 
     def _make(
         self,

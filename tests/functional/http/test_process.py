@@ -35,7 +35,8 @@ from ledger.home.home import Home
 from ledger.home.settings import load_settings
 from master.run import run_master
 home = Path(sys.argv[1])
-run_master(Home(home), load_settings(home, {"listen": "127.0.0.1:0", "metrics_listen": "127.0.0.1:0", "drain": "5s", "log_level": "debug"}, {}))
+flags = {"listen": "127.0.0.1:0", "metrics_listen": "127.0.0.1:0", "drain": "5s", "log_level": "debug"}
+run_master(Home(home), load_settings(home, flags, {}))
 """
 PATIENCE = 20.0
 
