@@ -14,9 +14,19 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from ledger.core.backend import Entries, Head, LogEvent, NewHead, Placed, Refused, Traits
+from ledger.core.canonical import is_hex64
 from ledger.core.checkpoint import parse_checkpoint
 from ledger.core.envelope import parse_envelope
-from ledger.core.errors import BusyError, FormatError, LedgerError, NotFoundError, OutcomeUnknown, UnavailableError, UnreachableError
+from ledger.core.errors import (
+    BusyError,
+    FormatError,
+    LedgerError,
+    NotFoundError,
+    OutcomeUnknown,
+    SizeMismatchError,
+    UnavailableError,
+    UnreachableError,
+)
 from ledger.core.limits import LIMITS
 from ledger.core.note import parse_note
 from ledger.core.receipt import parse_receipt
@@ -71,7 +81,10 @@ class HttpsBackend:
         """Return entries from `start`, at most one page."""
         if end <= start:
             return []
-        reply = self._count(await self.transport.get(f"/v1/entries?start={start}&end={end}"))
+        try:
+            reply = self._count(await self.transport.get(f"/v1/entries?start={start}&end={end}"))
+        except NotFoundError:
+            return []  # beyond the end
         entries = unframe(reply.body)
         if not 0 < len(entries) <= end - start:
             raise FormatError(f"asked for entries {start} to {end - 1}, got {len(entries)} of them")
@@ -86,6 +99,8 @@ class HttpsBackend:
 
     async def find(self, digest: str) -> Placed | None:
         """Return the receipt of the statement with that digest, or None."""
+        if not is_hex64(digest):
+            return None
         try:
             reply = self._count(await self.transport.get(f"/v1/receipts/{digest}"))
         except NotFoundError:
@@ -99,12 +114,16 @@ class HttpsBackend:
         more: a log answers a statement that it has with its first placement. If that is lost too,
         `OutcomeUnknown` names the digest of the first statement of the request.
         """
-        if expected_size is not None:
-            return await self._send(list(envelopes), {"If-Match": f'"{expected_size}"'})
+        checked = [refusal(envelope) for envelope in envelopes]
+        good = [envelope for envelope, refused in zip(envelopes, checked, strict=True) if refused is None]
         results: list[Placed | Refused] = []
-        for batch in batches(envelopes):
-            results += await self._send(batch, {})
-        return results
+        if expected_size is not None and good:
+            results = await self._send(good, {"If-Match": f'"{expected_size}"'})
+        else:
+            for batch in batches(good):
+                results += await self._send(batch, {})
+        answers = iter(results)
+        return [next(answers) if refused is None else refused for refused in checked]
 
     async def _send(self, batch: Sequence[bytes], headers: dict[str, str]) -> list[Placed | Refused]:
         deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
@@ -126,7 +145,7 @@ class HttpsBackend:
     async def _send_one(self, envelope: bytes, headers: dict[str, str]) -> Placed | Refused:
         try:
             reply = self._count(await self.transport.post("/v1/entries", envelope, ENVELOPE, headers=headers))
-        except UnavailableError:
+        except (UnavailableError, SizeMismatchError):
             raise
         except LedgerError as error:
             return Refused(error)
@@ -198,6 +217,15 @@ def batches(envelopes: Sequence[bytes]) -> list[list[bytes]]:
         found[-1].append(envelope)
         size += len(envelope) + 1
     return found
+
+
+def refusal(entry: bytes) -> Refused | None:
+    """Return why these bytes are not even sent: they are no entry, so they could not stand in a line of a request."""
+    try:
+        _ = parse_envelope(entry).statement
+    except FormatError as error:
+        return Refused(error)
+    return None
 
 
 def digest_of(entry: bytes) -> str:

@@ -22,6 +22,7 @@ from ledger.core.errors import (
     InternalError,
     LedgerError,
     NotFoundError,
+    NotReadyError,
     OutcomeUnknown,
     TooLargeError,
     UnavailableError,
@@ -103,6 +104,7 @@ class Transport:
         self._expected = expected
         self._context = context
         self._assertions = assertions
+        self._closed = False
         self._session: aiohttp.ClientSession | None = None
         self._token: tuple[str, float] | None = None
         self._fixed = bearer
@@ -115,12 +117,15 @@ class Transport:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections; idempotent."""
+        """Close the connections for good; idempotent."""
+        self._closed = True
         if self._session is not None:
             await self._session.close()
             self._session = None
 
     def _open(self) -> aiohttp.ClientSession:
+        if self._closed:
+            raise NotReadyError(f"the connection to {self.base} is closed", advice="Open the ledger again.")
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=self._context, limit=64, keepalive_timeout=120),
