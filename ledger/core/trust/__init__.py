@@ -20,7 +20,8 @@ The steps, whose numbers stand in the code:
  8. A root with a new `continues` stands at that size, over that root hash.
  9. The note is good by the roots that stand in the entries. Fetched roots are forgotten here.
 10. Its clock lines contradict none seen before, by the keys that its newest root lists.
-11. Every kept note that is reached now has the replica's root, if it is good by the roots that are in the log now.
+11. Every kept note that is reached now has the replica's root, and no kept note's clock line contradicts another, as far
+    as they are good by the roots that are in the log now.
 12. Alarms that its newest root ends are over. If one is left, the note waits.
 13. The entries and the state are committed together.
 14. The whole tree makes the root of the note and holds the fetched roots: if it differs from the replica's there is a

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ledger.core.errors import BadSourceError, InternalError
 from ledger.core.trust.alarms import differing, end_by_root, evidence_of, find_rollback, record_lines, split_view
-from ledger.core.trust.evidence import Alarm, TreeHash, WentBack
+from ledger.core.trust.evidence import Alarm, AlarmKind, TreeHash, WentBack
 from ledger.core.trust.good import GoodNote, judge_good, parse_claim
 from ledger.core.trust.roots import pairs
 from ledger.core.trust.verdicts import BadNote, BadSource, Fetch, FetchAll, Judged, Pending, Rollback, SplitView, Taken, Ticket
@@ -122,7 +122,8 @@ def _take(case: _Case, note: GoodNote) -> Judged:
         return Judged(case.state.with_alarm(rollback), Rollback(rollback))
     compared = _compare_pending(case, record_lines(state, note, held=True))  # 11
     if isinstance(compared, Alarm):
-        return Judged(case.state.with_alarm(compared), SplitView(compared))
+        verdict = SplitView(compared) if compared.kind is AlarmKind.SPLIT_VIEW else Rollback(compared)
+        return Judged(case.state.with_alarm(compared), verdict)
     state, reached = compared
     latest = max([note, *(one for one in reached if one.size == note.size)], key=lambda one: one.time)
     state = end_by_root(state, newest, case.now, continued=continued is not None)  # 12
@@ -136,25 +137,30 @@ def _take(case: _Case, note: GoodNote) -> Judged:
 
 
 def _compare_pending(case: _Case, state: TrustState) -> tuple[TrustState, list[GoodNote]] | Alarm:
-    """Step 11: compare each kept note that is reached now, if it is good by the roots that are in the log now.
+    """Step 11: compare each kept note that is reached now, and the clock lines of all, by the roots that are in the log now.
 
-    Return the state that keeps the others, and the notes that this tree confirms.
+    Return the state that keeps what is not reached, and the notes that this tree confirms.
     """
     later: list[bytes] = []
     reached: list[GoodNote] = []
     for raw in state.pending:
         claim = parse_claim(raw)
-        if claim.size > case.after.size:
+        is_reached = claim.size <= case.after.size
+        if not is_reached:
             later.append(raw)
-            continue
         try:
             note = judge_good(raw, case.after.roots())
         except BadSourceError:
             continue
         ours = case.after.root_at(claim.size)
-        if ours is not None and ours != claim.root:
-            evidence = evidence_of(case.ticket, f"two trees of size {claim.size}", case.now, differing(claim.size, ours, claim.root))
-            return split_view(replace(evidence, notes=(raw, *evidence.notes)), claim.size, claim.root)
-        state = record_lines(state, note, held=True)
-        reached.append(note)
+        ticket = replace(case.ticket, note=raw, fetched=())
+        if is_reached and ours is not None and ours != claim.root:
+            evidence = evidence_of(ticket, f"two trees of size {claim.size}", case.now, differing(claim.size, ours, claim.root))
+            return split_view(replace(evidence, notes=(raw, case.ticket.note)), claim.size, claim.root)
+        rollback = find_rollback(state, note, ticket, case.now)
+        if rollback is not None:
+            return rollback
+        state = record_lines(state, note, held=is_reached)
+        if is_reached:
+            reached.append(note)
     return replace(state, pending=tuple(later)), reached

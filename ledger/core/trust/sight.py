@@ -128,7 +128,8 @@ def _without_more_roots(case: _Case) -> Judged:
 
 
 def _keep_waiting(case: _Case, note: GoodNote) -> Judged:
-    return _ahead(replace(case, ticket=replace(case.ticket, fetched=(), known=len(case.view.roots()))), note, may_fetch=False)
+    roots = case.view.roots()
+    return _ahead(replace(case, ticket=replace(case.ticket, fetched=(), known=len(roots))), note, roots, may_fetch=False)
 
 
 def _compare(case: _Case, note: GoodNote, placed: Sequence[PlacedRoot]) -> Judged:
@@ -142,7 +143,7 @@ def _compare(case: _Case, note: GoodNote, placed: Sequence[PlacedRoot]) -> Judge
     if case.is_forked:
         return Judged(case.state, _fetch_all(case, note))
     if note.size > view.size:
-        return _ahead(case, note, may_fetch=True)
+        return _ahead(case, note, placed, may_fetch=True)
     if not ticket.fetched:
         return _known_size(case, note)
     if view.root_at(note.size) == note.checkpoint.root:
@@ -166,12 +167,12 @@ def _fetch_all(case: _Case, note: GoodNote) -> FetchAll:
     return FetchAll(ticket, note.size, at if left is None else min(at, left.size))
 
 
-def _ahead(case: _Case, note: GoodNote, *, may_fetch: bool) -> Judged:
+def _ahead(case: _Case, note: GoodNote, placed: Sequence[PlacedRoot], *, may_fetch: bool) -> Judged:
     """Step 5: keep the note, then fetch, unless a clock key went back or the sync is stopped.
 
     Lines that only a fetched root lets count are compared when the note is taken: that root may not be in the log.
     """
-    state = case.state if _keeps_later(case, note) else case.state.keep_pending(note)
+    state = case.state.keep_pending(_to_keep(case, note, placed))
     if not case.ticket.fetched:
         alarm = find_rollback(state, note, case.ticket, case.now)
         if alarm is not None:
@@ -180,10 +181,11 @@ def _ahead(case: _Case, note: GoodNote, *, may_fetch: bool) -> Judged:
     return Judged(state, Fetch(case.ticket, case.view.size, note.size) if may_fetch else Pending(note.size))
 
 
-def _keeps_later(case: _Case, note: GoodNote) -> bool:
-    """Tell whether a good note of the same tree with a later clock line is kept already."""
-    same = (_good(raw, case.known) for raw in case.state.pending if parse_claim(raw) == note.checkpoint)
-    return any(isinstance(kept, GoodNote) and kept.time > note.time for kept in same)
+def _to_keep(case: _Case, note: GoodNote, placed: Sequence[PlacedRoot]) -> list[GoodNote]:
+    """Return which notes of this tree to keep: the one with the latest line, and the earliest too if no line can be recorded yet."""
+    kept = (_good(raw, placed) for raw in case.state.pending if parse_claim(raw) == note.checkpoint)
+    same = sorted([*(one for one in kept if isinstance(one, GoodNote)), note], key=lambda one: one.time)
+    return [same[0], same[-1]] if case.ticket.fetched else same[-1:]
 
 
 def _known_size(case: _Case, note: GoodNote) -> Judged:

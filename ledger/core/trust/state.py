@@ -13,7 +13,7 @@ from ledger.core.trust.evidence import Alarm, EndedAlarm, TreeHash, WentBack  # 
 from ledger.core.trust.good import GoodNote, parse_claim
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Container, Iterable, Sequence
 
 VERSION = 1
 KEPT_ALARMS = 16
@@ -66,10 +66,11 @@ class TrustState:
         """Return the state with the histories of these keys only."""
         return replace(self, clocks=tuple(one for one in self.clocks if one.vkey in vkeys))
 
-    def keep_pending(self, note: GoodNote) -> TrustState:
-        """Return the state with a note to compare later: one a tree, the 16 largest."""
-        others = [raw for raw in self.pending if parse_claim(raw) != note.checkpoint]
-        ordered = sorted([*others, note.raw], key=lambda raw: parse_claim(raw).size)
+    def keep_pending(self, notes: Sequence[GoodNote]) -> TrustState:
+        """Return the state with these notes of one tree to compare later, in place of others of that tree: the 16 largest."""
+        others = [raw for raw in self.pending if parse_claim(raw) != notes[0].checkpoint]
+        own = dict.fromkeys(note.raw for note in notes)
+        ordered = sorted([*others, *own], key=lambda raw: parse_claim(raw).size)
         return replace(self, pending=tuple(ordered[-LIMITS.kept_notes :]))
 
     def with_alarm(self, alarm: Alarm) -> TrustState:

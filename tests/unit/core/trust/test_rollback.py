@@ -138,3 +138,16 @@ def test_rollback_does_not_end_when_a_later_root_in_the_entries_lists_the_key_ag
     assert node.hear(master) == Pending(6)
     assert kinds(node) == [NeedRoot, Fetch, Pending]
     assert node.tree.size == 4
+
+
+def test_lines_kept_before_any_root_was_known_are_compared_when_one_is(master: Master) -> None:
+    for size, time in ((2, 101), (4, 99)):
+        node = Node(master.network)
+        master.serves = False
+        node.hear(master, note=sign_note(master.tree, size, ("L1",), {"C1": time}))
+        assert node.state.clocks == ()
+        master.serves = True
+        verdict = node.hear(master, note=sign_note(master.tree, 3, ("L1",), {"C1": 100}))
+        assert isinstance(verdict, Rollback)
+        assert node.tree.size == 0
+        assert len(verdict.alarm.evidence.notes) == 2
