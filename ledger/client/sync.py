@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Protocol
 
 from ledger.client.answers import SyncReport
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     from ledger.engine.snapshot import StoredHead
 
 MOST_ROOTS = 1_000
+MOST_CASES = 1_000
+BAD_SOURCE = "bad-source-"
 HEAD_FILE = "head.json"
 Progress = Callable[[int, int], None]
 
@@ -201,7 +204,8 @@ class Syncer:
             cls = SplitViewError if isinstance(verdict, SplitView) else RollbackError
             raise cls(verdict.alarm.evidence.reason, evidence=str(path), alarm=verdict.alarm.name)
         if isinstance(verdict, BadSource):
-            path = await asyncio.to_thread(keep_evidence, self._evidence, f"bad-source-{int(self._clock.now())}", verdict.evidence)
+            name = f"{BAD_SOURCE}{case_name(verdict.evidence)}"
+            path = await asyncio.to_thread(keep_evidence, self._evidence, name, verdict.evidence)
             raise BadSourceError(f"{verdict.evidence.source}: {verdict.evidence.reason}", evidence=str(path))
         if isinstance(verdict, BadNote):
             raise BadSourceError(f"this is not a checkpoint of the log that is followed: {verdict.reason}")
@@ -248,8 +252,17 @@ def _remarks(verdict: Verdict) -> tuple[str, ...]:
             raise InternalError("a verdict that ends nothing")
 
 
+def case_name(evidence: Evidence) -> str:
+    """Return a name for what a source did, the same whenever it does it again: asking on must not fill the disk."""
+    said = "\n".join([evidence.source, evidence.reason, *(sha256(note).hexdigest() for note in evidence.notes)])
+    return sha256(said.encode()).hexdigest()[:16]
+
+
 def keep_evidence(directory: Path, name: str, evidence: Evidence) -> Path:
-    """Write one case to a file that a third party checks offline: notes and roots as they came, and the hashes."""
+    """Write one case to a file that a third party checks offline: notes and roots as they came, and the hashes.
+
+    A case that is there stays as it is; of thousands of bad sources only the first are kept.
+    """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = directory / f"{name}.json"
     case = {
@@ -260,7 +273,8 @@ def keep_evidence(directory: Path, name: str, evidence: Evidence) -> Path:
         "roots": [base64.b64encode(root).decode() for root in evidence.roots],
         "hashes": [{"whose": one.whose.value, "size": one.size, "root": one.root} for one in evidence.hashes],
     }
-    if not path.exists():
+    room = not name.startswith(BAD_SOURCE) or sum(1 for _ in directory.glob(f"{BAD_SOURCE}*")) < MOST_CASES
+    if room and not path.exists():
         path.write_text(json.dumps(case, indent=2) + "\n")
         path.chmod(0o600)
     return path

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import deque
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ COMPARE_EVERY = 10
 FIRST_BACKOFF_SECONDS = 1.0
 LEAST_SECONDS = 0.1
 MOST_DOUBLINGS = 16
+KEPT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class Following:
         self._pace = pace
         self._clock = clock
         self._log = log
-        self._said: set[str] = set()
+        self._said: deque[str] = deque(maxlen=KEPT)
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -128,7 +130,8 @@ class Following:
     async def _follow(self, source: Source) -> float:
         """Take what the source has, then what it pushes until it ends. Returns how long to wait before it is asked again."""
         await self._step(source)
-        if not source.pushes or self.syncer.state.stopped:
+        if source.rest or self.syncer.state.stopped:
+            source.rest = max(0, source.rest - 1)
             return self._pace.between_polls()
         heard = await self._listen(source)
         return self._pace.before_reopening() if heard else self._pace.between_polls()
@@ -169,7 +172,7 @@ class Following:
         source.failed, source.error = int(self._clock.now()), text
         if isinstance(error, AlarmError):
             known = text in self._said
-            self._said.add(text)
+            self._said.append(text)
         if not known:
             facts = error.context if isinstance(error, LedgerError) else {}
             self._log.failure("source-failed", error, source=source.url, **facts)

@@ -153,6 +153,7 @@ class Node:
         hub = self._hub
         if hub is None:
             return
+        self._world.log.write("debug", "moved", start=move.start, size=move.size)
         if move.start < move.size and (not move.entries or touches_rights(move.entries)):
             self.members.moved()
             hub.recheck()

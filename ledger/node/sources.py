@@ -2,31 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
-from ledger.client.https import HttpsBackend, log_event
+from ledger.client.https import log_event
 from ledger.client.sse import Parser
-from ledger.core.errors import NotFoundError, UnsupportedError, UsageError
+from ledger.client.sync import LogSource
+from ledger.core.backend import LogEvent
+from ledger.core.errors import AccessError, NotFoundError, UnavailableError, UnsupportedError, UsageError
 from ledger.core.limits import LIMITS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import Sequence
 
+    from ledger.client.https import HttpsBackend
     from ledger.client.place import Place
-    from ledger.core.backend import Entries, LogEvent
+    from ledger.core.backend import Entries
+    from ledger.core.errors import LedgerError
 
 SILENCE_SECONDS = 2.5 * LIMITS.heartbeat_seconds
+REST_POLLS = 10
+
+Feed = Callable[[int], AsyncGenerator[LogEvent, None]]
+NO_FEED = (UnavailableError, NotFoundError, UnsupportedError, UsageError, AccessError)
+
+
+class Followed(LogSource, Protocol):
+    """A source that is kept open."""
+
+    async def close(self) -> None:
+        """Close the connections; idempotent."""
+        ...
 
 
 @dataclass(slots=True)
 class Source:
-    """One URL of the log. `pushes` turns False when it has no feed; then it is polled."""
+    """One URL of the log: `backend` answers requests, `feed` pushes. `rest` counts the polls until the feed is tried again."""
 
     url: str
-    backend: HttpsBackend
-    pushes: bool = True
+    backend: Followed
+    feed: Feed
+    rest: int = 0
     answered: int | None = None
     failed: int | None = None
     error: str | None = None
@@ -45,21 +64,38 @@ class Source:
         }
 
     async def events(self, start: int) -> AsyncGenerator[LogEvent, None]:
-        """Yield what the feed pushes from index `start` on, until it ends. UnavailableError when it breaks or falls silent."""
-        parser = Parser()
-        path, headers = f"/v1/watch?start={start}", {"Accept": "text/event-stream"}
-        stream = self.backend.transport.stream(path, headers=headers, idle_seconds=SILENCE_SECONDS)
+        """Yield what the feed pushes from index `start` on, until it ends, breaks or falls silent.
+
+        A feed that gave nothing is left alone for some polls: what stands between may not let it through.
+        """
+        heard = False
         self.streaming = True
         try:
-            async with aclosing(stream) as chunks:
-                async for chunk in chunks:
-                    for event in map(log_event, parser.feed(chunk)):
-                        if event is not None:
-                            yield event
-        except (NotFoundError, UnsupportedError):
-            self.pushes = False
+            async with aclosing(self.feed(start)) as events:
+                async for event in events:
+                    heard = True
+                    yield event
+        except NO_FEED as error:
+            if not heard and not _is_behind(error):
+                self.rest = REST_POLLS
         finally:
             self.streaming = False
+
+
+def _is_behind(error: LedgerError) -> bool:
+    """Tell whether the source refused only because it has fewer entries than we: it names its size."""
+    return isinstance(error, NotFoundError) and "size" in error.context
+
+
+async def pushed(backend: HttpsBackend, start: int) -> AsyncGenerator[LogEvent, None]:
+    """Yield the events of `GET /v1/watch`."""
+    parser = Parser()
+    path, headers = f"/v1/watch?start={start}", {"Accept": "text/event-stream"}
+    async with aclosing(backend.transport.stream(path, headers=headers, idle_seconds=SILENCE_SECONDS)) as chunks:
+        async for chunk in chunks:
+            for event in map(log_event, parser.feed(chunk)):
+                if event is not None:
+                    yield event
 
 
 @dataclass(slots=True)
@@ -72,11 +108,10 @@ class Arrived:
 
     def add(self, event: Entries) -> None:
         """Take what was pushed."""
-        self.size += sum(map(len, event.entries))
         if event.start != self.start + len(self.entries) or self.size > LIMITS.batch_bytes:
             self.clear(event.start)
-            self.size = sum(map(len, event.entries))
         self.entries += event.entries
+        self.size += sum(map(len, event.entries))
 
     def clear(self, start: int) -> None:
         """Forget what came; the next is expected at index `start`."""
@@ -89,4 +124,5 @@ def open_sources(place: Place) -> Sequence[Source]:
     for url in urls:
         if not url.startswith("https://"):
             raise UsageError(f"a node follows https:// URLs, not {url}")
-    return [Source(url, place.https(url)) for url in urls]
+    backends = [(url, place.https(url)) for url in urls]
+    return [Source(url, backend, partial(pushed, backend)) for url, backend in backends]
