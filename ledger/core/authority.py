@@ -124,7 +124,7 @@ def _check_name(view: StateView, policy_id: str, name: str) -> None:
 
 def _check_alteration(policy_id: str, before: JSONObject, after: JSONObject, author: Author) -> None:
     """Check a put or patch of a live member: all by root but `invite`; `key` and `note` by itself."""
-    if ("invite" in before) != ("invite" in after) or before.get("invite") != after.get("invite"):
+    if before.get("invite") != after.get("invite"):
         raise NotAllowedError("the invite in a body stays as it was")
     if author.is_root:
         return

@@ -208,8 +208,6 @@ def _record(statement: Statement, change: Change, author: str, index: int) -> Re
     last = change.record
     # Who creates an id owns it, and so does who brings it back.
     owner = last.owner if last is not None and last.live else author
-    if change.after is None and last is not None:
-        owner = last.owner
     return Record(
         kind=statement.kind,
         id=statement.id,

@@ -9,7 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.support.fold_story import Story, member, permissions, root_body, sign_payload
+from ledger.core.canonical import dump
+from ledger.core.statement import derive_id
+from tests.support.fold_story import IAT, Story, member, permissions, root_body, sign_payload
 
 if TYPE_CHECKING:
     from ledger.core.canonical import JSONObject
@@ -164,6 +166,111 @@ def numbers_and_text(story: Story) -> None:
     story.ok("the same id, as it should be", "put", "thing/n4", {"t": "A\b\x1fZ"})
 
 
+def before_root(story: Story) -> None:
+    """Nothing but a root comes first, whatever it looks like."""
+    story.no("a thing with the body of a root", "put", "thing/root1", root_body())
+    story.no("a thing of no network, by a stranger", "put", "thing/t1", root_body(), "mark")
+    story.case("root 1 with a prev", story.signed("put", "root/root", root_body(), "root", prev="0" * 64), void=True)
+
+
+def look_alikes(story: Story) -> None:
+    """Ids in sets need not exist, so whoever creates such an id must not gain what another kind gives."""
+    story.ok("permissions on things", "put", "permissions/things", permissions("things", ["thing"], []))
+    story.ok("eve names an id that is not there", "put", "member/eve", member("eve", "things", "dream"), "root", "eve")
+    story.ok(
+        "eve makes a thing of that id that looks like permissions",
+        "put",
+        "thing/dream",
+        permissions("dream", ["*", "member"], ["g1"]),
+        "eve",
+    )
+    story.no("it gives no right", "put", "plant/x", {}, "eve")
+    story.no("nor any grant", "put", "member/eva", member("eva", "g1"), "eve", "eva")
+    story.ok("a thing that looks like an assignment", "put", "thing/give", {"members": ["eve"], "permissions": ["right", "g1"]}, "eve")
+    story.no("it gives no right either", "put", "assignment/a9", {"members": [], "permissions": ["g1"]}, "eve")
+    story.ok("a thing that looks like a schema", "put", "thing/rule", {"kind": "thing", "unique": [["name"]], "refs": []}, "eve")
+    story.ok("it binds nothing", "put", "thing/dream2", {"name": "dream"}, "eve")
+    story.ok("a thing that looks like a member", "put", "thing/alice", member("alice", "g1"), "eve")
+    story.no("its key is nobody's", "put", "thing/t9", {}, "alice")
+    story.ok("and its name is free", "put", "member/alice2", member("alice", "things"), "root", "alice")
+    story.ok("its key may be bound as any other: so it was", "put", "thing/t9", {}, "alice")
+
+
+def returns(story: Story) -> None:
+    """Members and invites come once, and an invite makes one new member, never a version of another."""
+    story.no("mark key before the first mark", "put", "thing/m1", {}, "mark")
+    expires = {"expires": "2040-01-01T00:00:00Z"}
+    story.ok("invite j1", "put", "invite/j1", member("jo", "g1", key_of="j1", **expires), "root", "j1")
+    body = member("jo", "g1", invite="j1")
+    story.ok("jo joins", "put", "member/", body, "j1", "jo")
+    joined = derive_id("member", body)
+    story.ok("invite j2, for the same name", "put", "invite/j2", member("jo", "g1", key_of="j2", **expires), "root", "j2")
+    again = member("jo", "g1", key_of="jo2", invite="j2")
+    story.no("join: onto the member that is there, to take it over", "put", f"member/{joined}", again, "j2", "jo2")
+    story.no("join: a patch of it", "patch", f"member/{joined}", {"key": again["key"], "invite": "j2"}, "j2", "jo2")
+    story.no("join: a drop of it", "drop", f"member/{joined}", None, "j2")
+    story.ok("jo goes", "drop", f"member/{joined}", None, "jo")
+    story.no("join: onto the dropped member", "put", f"member/{joined}", again, "j2", "jo2")
+    story.no("root brings it back with a new key, all signed", "put", f"member/{joined}", {**again, "invite": "j1"}, "root", "jo2")
+    story.no("and without its invite", "put", f"member/{joined}", member("jo", "g1", key_of="jo2"), "root", "jo2")
+    story.ok("invite j3", "put", "invite/j3", member("jim", "g1", key_of="j3", **expires), "root", "j3")
+    story.ok("it is dropped", "drop", "invite/j3")
+    story.no(
+        "root brings it back with a new key, all signed", "put", "invite/j3", member("jim", "g1", key_of="j4", **expires), "root", "j4"
+    )
+    story.ok("join by j2 under its own id", "put", "member/", again, "j2", "jo2")
+
+
+def forms(story: Story) -> None:
+    """A statement is well signed and still none; an envelope spelled otherwise with signatures that hold."""
+    good: dict[str, Any] = {"v": 1, "ledger": story.state.network, "op": "put", "kind": "thing", "id": "f1", "prev": None}
+    good |= {"by": "root", "iat": IAT, "body": {}}
+    without = {name: value for name, value in good.items() if name != "iat"}
+    some: list[tuple[str, Any]] = [
+        ("prev of an id that was never there", {**good, "prev": "0" * 64}),
+        ("patch of an id that was never there", {**good, "op": "patch"}),
+        ("v 2", {**good, "v": 2}),
+        ("v 0", {**good, "v": 0}),
+        ("v as text", {**good, "v": "1"}),
+        ("op in capitals", {**good, "op": "PUT"}),
+        ("op of another name", {**good, "op": "delete"}),
+        ("put of null", {**good, "body": None}),
+        ("put of a list", {**good, "body": []}),
+        ("put of text", {**good, "body": "id"}),
+        ("by null", {**good, "by": None}),
+        ("ledger null", {**good, "ledger": None}),
+        ("prev an empty text", {**good, "prev": ""}),
+        ("prev false", {**good, "prev": False}),
+        ("id a number", {**good, "id": 1}),
+        ("id a list", {**good, "id": ["f1"]}),
+        ("eight members", without),
+        ("nine members, one of another name", {**without, "IAT": IAT}),
+        ("ten members", {**good, "note": {}}),
+        ("a list of nine", list(good.values())),
+        ("a text of nine", "statement"),
+    ]
+    for note, value in some:
+        story.case(f"statement: {note}", sign_payload(dump(value), "root"), void=True)
+    story.case("statement: no bytes", sign_payload(b"", "root"), void=True)
+    entry = sign_payload(dump(good), "root").entry
+    for note, old, new in (
+        ("first byte", b'{"payload":"', b'["payload":"'),
+        ("last bytes", b'"}]}', b'"}])'),
+        ("no last bytes", b'"}]}', b'"}'),
+        ("keyid in another word", b'{"keyid":"', b'{"keyId":"'),
+        ("sig in another word", b'","sig":"', b'","sgi":"'),
+        ("end of a signature", b'"}]}', b'",]}'),
+        ("type between", b'","payloadType":"', b'","payload_type":"'),
+        ("space in the payload", b'{"payload":"', b'{"payload":" '),
+        ("line in the payload", b'{"payload":"', b'{"payload":"\n'),
+    ):
+        story.case(f"envelope: {note}", entry.replace(old, new), void=True)
+    two = story.signed("put", "member/fay", member("fay"), "root", "fay").entry
+    story.case("envelope: semicolon between signatures", two.replace(b'"},{"', b'"};{"'), void=True)
+    story.case("envelope: as it should be", two)
+    story.case("statement: as it should be", entry)
+
+
 def first_root() -> None:
     """A network may begin with a root of any fold: only later roots are held to the fold before them."""
     story = Story("a first root of fold 7: accepted by the rules of fold 1, and a program that knows only fold 1 stops here")
@@ -174,8 +281,9 @@ def first_root() -> None:
 def main() -> None:
     """Write both files."""
     story = Story("cases that the text leaves easy to read in two ways")
+    before_root(story)
     story.ok("root 1", "put", "root/root", root_body())
-    for chapter in (rights, marks, schemas, references, numbers_and_text):
+    for chapter in (rights, look_alikes, returns, forms, marks, schemas, references, numbers_and_text):
         chapter(story)
     story.write(HERE / "holes.json")
     first_root()

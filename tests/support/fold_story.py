@@ -39,18 +39,19 @@ class Story:
         self.rows: list[dict[str, Any]] = []
         self.entries: list[bytes] = []
 
-    def case(self, note: str, envelope: Envelope, *, void: bool = False) -> None:
+    def case(self, note: str, envelope: Envelope | bytes, *, void: bool = False) -> None:
         """Append an entry whose verdict is known."""
         index = len(self.rows)
-        outcome = judge(self.state, envelope.entry, index)
+        raw = envelope.entry if isinstance(envelope, Envelope) else envelope
+        outcome = judge(self.state, raw, index)
         if isinstance(outcome, Void) is not void:
             raise AssertionError(f"{note}: expected {'void' if void else 'accepted'}, got {outcome}")
         if not isinstance(outcome, Void):
             self.state.apply(outcome)
         verdict = "void" if void else "accepted"
-        entry = base64.b64encode(envelope.entry).decode()
+        entry = base64.b64encode(raw).decode()
         self.rows.append({"index": index, "entry": entry, "verdict": verdict, "note": note, "state_root": self.state.state_root()})
-        self.entries.append(envelope.entry)
+        self.entries.append(raw)
 
     def signed(self, op: str, where: str, body: JSONObject | None, *signers: str, **other: Any) -> Envelope:
         """Return a statement on `kind/id` after the present version, by the first signer (`root`: by the admin)."""
