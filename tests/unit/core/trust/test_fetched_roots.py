@@ -169,3 +169,16 @@ def test_roots_that_the_admins_did_not_sign_prove_nothing(master: Master) -> Non
     for entry in (b"junk", root_entry(forged, before, master.network, ("A2",)), root_entry(forged, None, master.network)):
         liar.tree.root_entries[1:] = [entry]
         assert isinstance(node.hear(liar), BadNote)
+
+
+def test_fork_whose_entries_lack_the_root_that_came_with_it_is_no_alarm(master: Master) -> None:
+    """Whoever holds a key of a root that was signed but never logged stops nobody."""
+    master.add("d", "e")
+    node = joined(master)
+    secret = master.fork(4).change_root(log_keys=(LogKey(log_key("L2"), None),))
+    liar = master.fork(3, "liar").add("x", "y")
+    liar.left = sign_note(liar.tree, 5, ("L2",), {})
+    liar.tree.root_entries.append(secret.tree.entries[-1])
+    assert isinstance(node.hear(liar), BadSource)
+    assert kinds(node) == [NeedRoot, FetchAll, BadSource]
+    assert not node.state.stopped

@@ -194,12 +194,18 @@ def test_continues_that_does_not_stand_at_its_size_is_a_bad_source(master: Maste
 
 
 def test_two_continuations_of_one_log_are_a_split_view(master: Master) -> None:
+    """Both are roots of version 2, under keys of their own: neither is the later one."""
     node = joined(master)
-    first, second = continued(master, 3, 1), continued(master, 2, 1)
-    for fresh in (first, second):
-        fresh.sign(10)
+    first = continued(master, 3, 1)
+    origin = f"{ORIGIN}-other"
+    second = continued(master, 2, 1, origin=origin, log_keys=(LogKey(log_key("L7", origin), None),), clock_keys=(clock_key("C7", origin),))
+    second.log_keys, second.clock = ("L7",), "C7"
+    first.sign(10)
+    second.sign(10)
     assert node.hear(first) == Taken(5, 4)
+    kinds(node)
     assert isinstance(node.hear(second), SplitView)
+    assert kinds(node) == [NeedRoot, NeedRoot, FetchAll, SplitView]
 
 
 def test_log_that_was_lost_twice_is_followed_from_the_smaller_size(master: Master) -> None:
