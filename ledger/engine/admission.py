@@ -125,11 +125,13 @@ class Admission:
             return
         view = self._transaction.view
         last, ruler = view.record(MARK), view.record(ROOT)
-        # The clock that a root replaces may have been wrong: its first mark starts anew.
-        renewed = last is None or ruler is None or last.index < ruler.index
-        least = 0 if last is None or renewed else parse_time(str(last.content["time"]))
-        if now - least <= LIMITS.mark_after_seconds:
+        marked = 0 if last is None else parse_time(str(last.content["time"]))
+        # The clock that a root replaces may have been wrong: only the first mark after a root may go back.
+        may_go_back = last is None or ruler is None or last.index < ruler.index
+        age = now - marked
+        if age <= LIMITS.mark_after_seconds and not (may_go_back and age < 0):
             return
+        least = 0 if may_go_back else marked
         time = format_time(max(now, least))
         body: JSONObject = {"time": time, "state": self._state(root.state_every, state_roots)}
         prev = None if last is None else last.digest

@@ -117,10 +117,18 @@ def test_scratch_steps_roll_backs_and_time_travel_agree(log: list[Action], cuts:
             store.write_now(partial(append, entries[size:]))
             check(store, len(entries), states)
             check(store, size, states)
+            store.write_now(partial(back_and_again, size, entries))
+            check(store, len(entries), states)
         tree = Frontier()
         tree.append_many(leaf_hashes(entries))
         head = store.read_now(lambda snapshot: snapshot.head())
         assert (head.size, head.root) == (len(entries), tree.root())
+
+
+def back_and_again(size: int, entries: Sequence[bytes], transaction: Transaction) -> None:
+    """Go back and fold again in one transaction, as a replica does after a reorg."""
+    transaction.roll_back(size)
+    append(entries[size:], transaction)
 
 
 def go_back(store: Store, size: int) -> None:
