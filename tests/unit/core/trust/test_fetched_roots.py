@@ -11,6 +11,7 @@ from ledger.core.trust import (
     BadNote,
     BadSource,
     Fetch,
+    FetchAll,
     NeedRoot,
     SplitView,
     Taken,
