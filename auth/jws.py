@@ -141,7 +141,7 @@ class Jws:
         if header.get("alg") != ALGORITHM:
             refuse(Reason.ALGORITHM, f"Only {ALGORITHM} is taken.")
         kid, typ = header.get("kid"), header.get("typ")
-        if not isinstance(kid, str) or not isinstance(typ, str | None):
+        if not canonical.is_hex64(kid) or not isinstance(typ, str | None):
             refuse(Reason.KEY, "The token does not name its key.")
         return Token(kid, typ, _claims(decoded["payload"]))
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import json
 import random
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from ledger.core.backend import Entries, Head, LogEvent, NewHead, Placed, Refused, Traits
 from ledger.core.canonical import is_hex64
@@ -71,7 +73,7 @@ class HttpsBackend:
         """Return the newest checkpoint; an idle poll is one 304."""
         headers = {"If-None-Match": self._etag} if self._etag and self._head else {}
         reply = self._count(await self.transport.get("/checkpoint", headers=headers, private=False))
-        if reply.status == 304 and self._head is not None:  # noqa: PLR2004
+        if reply.status == HTTPStatus.NOT_MODIFIED and self._head is not None:
             return self._head
         head = head_of(reply.body)
         self._etag, self._head = reply.headers.get("etag"), head
@@ -243,7 +245,8 @@ def result_of(line: dict[str, Any]) -> Placed | Refused:
     """Return the result in one line of a bulk answer."""
     problem = line.get("error")
     if isinstance(problem, dict):
-        return Refused(error_from_problem(problem, int(problem.get("status", 400))))
+        status = problem.get("status")
+        return Refused(error_from_problem(problem, status if isinstance(status, int) else HTTPStatus.BAD_REQUEST))
     return placed(line)
 
 
@@ -260,10 +263,10 @@ def log_event(event: Event) -> LogEvent | None:
     if event.name not in {"entries", "head"}:
         return None
     try:
-        answer = json.loads(event.data)
+        answer = orjson.loads(event.data)
         if event.name == "head":
             return NewHead(head_of(answer["checkpoint"].encode()))
         entries = tuple(base64.b64decode(text, validate=True) for text in answer["entries"])
         return Entries(int(answer["start"]), entries)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, binascii.Error) as error:
         raise FormatError(f"the feed sends a malformed {event.name} event") from error

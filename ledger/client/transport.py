@@ -7,13 +7,14 @@ that server, so that no server can spend it at another one (docs/http-api.md).
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol, Self
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+import orjson
 
 from ledger.core.errors import (
     AuthenticationError,
@@ -33,8 +34,10 @@ from ledger.core.limits import LIMITS
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
     from types import TracebackType
+
+    from aiohttp.connector import Connection
 
 CONNECT_SECONDS = 10.0
 TOTAL_SECONDS = 60.0
@@ -69,21 +72,42 @@ class Reply:
         return len(self.body)
 
 
-class _Response(aiohttp.ClientResponse):
-    """Remembers whose certificate the connection had; it is gone once the body is read."""
+class _OtherServerError(Exception):
+    """The connection leads to another server than the one before: nothing was sent over it."""
 
-    peer: str | None = None
+    def __init__(self, peer: str | None) -> None:
+        super().__init__(peer)
+        self.peer = peer
 
-    async def start(self, connection: Any) -> aiohttp.ClientResponse:
-        certificate = connection.transport.get_extra_info("peercert") if connection.transport else None
-        self.peer = common_name(certificate or {})
-        return await super().start(connection)
+
+class _Connector(aiohttp.TCPConnector):
+    """Shows whose certificate a connection has before a byte of a request goes over it."""
+
+    def __init__(self, context: ssl.SSLContext, admit: Callable[[str | None], None]) -> None:
+        super().__init__(ssl=context, limit=64, keepalive_timeout=120)
+        self._admit = admit
+
+    async def connect(self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout) -> Connection:  # noqa: ASYNC109 - aiohttp's signature
+        connection = await super().connect(req, traces, timeout)
+        try:
+            transport = connection.transport
+            self._admit(common_name((transport.get_extra_info("peercert") if transport else None) or {}))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
 
 def common_name(certificate: Mapping[str, Any]) -> str | None:
     """Return the common name in what `getpeercert()` gave, or None."""
     names = [value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"]
     return names[0] if len(names) == 1 else None
+
+
+def proxy_for(url: str) -> str | None:
+    """Return the proxy that the environment names for `url`, as curl reads it. Passwords of ~/.netrc are never sent."""
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
 
 class Transport:
@@ -128,12 +152,12 @@ class Transport:
             raise NotReadyError(f"the connection to {self.base} is closed", advice="Open the ledger again.")
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=self._context, limit=64, keepalive_timeout=120),
+                connector=_Connector(self._context, self._admit),
                 timeout=aiohttp.ClientTimeout(total=TOTAL_SECONDS, sock_connect=CONNECT_SECONDS),
-                response_class=_Response,
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=True,
+                auto_decompress=False,
+                proxy=proxy_for(self.base),
             )
         return self._session
 
@@ -147,19 +171,32 @@ class Transport:
         return await self._authorised("POST", path, headers=sent, body=body, private=True)
 
     async def _authorised(self, method: str, path: str, *, headers: Mapping[str, str], body: bytes | None, private: bool) -> Reply:
+        try:
+            reply = await self._attempt(method, path, headers=headers, body=body, private=private)
+        except _OtherServerError as other:
+            self._adopt(other.peer)
+            reply = await self._again(method, path, headers=headers, body=body, private=private)
+        if reply.status < HTTPStatus.BAD_REQUEST:
+            return reply
+        raise problem_error(reply)
+
+    async def _again(self, method: str, path: str, *, headers: Mapping[str, str], body: bytes | None, private: bool) -> Reply:
+        try:
+            return await self._attempt(method, path, headers=headers, body=body, private=private)
+        except _OtherServerError as error:
+            raise UnreachableError(f"{self.base} is one server now and another one then") from error
+
+    async def _attempt(self, method: str, path: str, *, headers: Mapping[str, str], body: bytes | None, private: bool) -> Reply:
         sent = {**headers, **(await self._bearer() if private else {})}
         reply = await self._once(method, path, headers=sent, body=body)
         if reply.status == HTTPStatus.UNAUTHORIZED and "Authorization" in sent:
             self._token = None  # revoked, or the server has another key now: buy a new one, once
             reply = await self._once(method, path, headers={**headers, **await self._bearer()}, body=body)
-        if reply.status < HTTPStatus.BAD_REQUEST:
-            return reply
-        raise problem_error(reply)
+        return reply
 
     async def _once(self, method: str, path: str, *, headers: Mapping[str, str], body: bytes | None) -> Reply:
         try:
             async with self._open().request(method, self.base + path, headers=headers, data=body, allow_redirects=False) as response:
-                self._remember(response)
                 text = await _read_capped(response)
                 return Reply(response.status, {name.lower(): value for name, value in response.headers.items()}, text)
         except aiohttp.ClientConnectorCertificateError as error:
@@ -174,17 +211,20 @@ class Transport:
                 raise OutcomeUnknown(f"{self.base} did not answer: {_words(error)}", operation=path) from error
             raise UnreachableError(f"{self.base} did not answer: {_words(error)}") from error
 
-    def _remember(self, response: aiohttp.ClientResponse) -> None:
-        peer = response.peer if isinstance(response, _Response) else None
-        if self._expected is not None and peer is not None and peer != self._expected:
+    def _admit(self, peer: str | None) -> None:
+        """Let requests go to the server of that name, or raise: before its name is known to be right it hears nothing."""
+        if self._expected is not None and peer != self._expected:
             raise UnreachableError(
-                f"{self.base} is {peer}, not {self._expected}",
+                f"{self.base} is {peer or 'a server without a name'}, not {self._expected}",
                 advice="Check the URL; if the server was given another name, set `server` in config.toml.",
             )
-        if self.server is not None and peer is not None and peer != self.server:
-            # Another server behind the same address (a fail-over): its tokens are its own.
-            self._token = None
-        self.server = peer or self.server
+        if self.server is not None and peer != self.server:
+            raise _OtherServerError(peer)
+        self.server = peer
+
+    def _adopt(self, peer: str | None) -> None:
+        """Go on with another server behind the same address (a fail-over): tokens of the one before are not shown to it."""
+        self.server, self._token = peer, None
 
     async def _bearer(self) -> dict[str, str]:
         if self._fixed is not None:
@@ -226,19 +266,23 @@ class Transport:
         sent = {**headers, **await self._bearer()}
         try:
             async with self._open().get(self.base + path, headers=sent, timeout=timeout, allow_redirects=False) as response:
-                self._remember(response)
                 if response.status != HTTPStatus.OK:
                     if response.status == HTTPStatus.UNAUTHORIZED:
                         self._token = None
                     raise problem_error(Reply(response.status, dict(response.headers), await _read_capped(response)))
+                _refuse_coding(response)
                 async for chunk in response.content.iter_any():
                     yield chunk
+        except _OtherServerError as other:
+            self._adopt(other.peer)
+            raise UnreachableError(f"another server answers at {self.base} now") from other
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise UnreachableError(f"{self.base} did not answer: {_words(error)}") from error
 
 
 async def _read_capped(response: aiohttp.ClientResponse) -> bytes:
     """Read a body of at most `LIMITS.request` bytes; an endless answer must cost no more."""
+    _refuse_coding(response)
     parts: list[bytes] = []
     size = 0
     async for chunk in response.content.iter_any():
@@ -249,6 +293,12 @@ async def _read_capped(response: aiohttp.ClientResponse) -> bytes:
     return b"".join(parts)
 
 
+def _refuse_coding(response: aiohttp.ClientResponse) -> None:
+    """Refuse a body under a coding that nobody asked for: a few bytes of it may stand for gigabytes."""
+    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise FormatError("the server answers in a coding that was not asked for")
+
+
 def _words(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
@@ -256,8 +306,8 @@ def _words(error: BaseException) -> str:
 def parse_object(body: bytes) -> dict[str, Any]:
     """Return the JSON object in `body`, or raise `FormatError`."""
     try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        answer = orjson.loads(body)
+    except ValueError as error:
         raise FormatError("the server's answer is not JSON") from error
     if not isinstance(answer, dict):
         raise FormatError("the server's answer is not a JSON object")
@@ -285,9 +335,10 @@ def error_from_problem(problem: Mapping[str, Any], status: int, retry_after: str
     if issubclass(cls, OutcomeUnknown):
         return cls(detail, operation=str(problem.get("operation", "")))
     reserved = {"type", "title", "status", "code", "detail", "advice", "message", "instance"}
-    facts = {name: value for name, value in problem.items() if name not in reserved and name.isidentifier()}
     advice = problem.get("advice")
-    return cls(detail, advice=str(advice) if advice else None, **facts)
+    error = cls(detail, advice=str(advice) if advice else None)
+    error.context = {name: value for name, value in problem.items() if name not in reserved and name.isidentifier()}
+    return error
 
 
 def _seconds(retry_after: str | None) -> float:
