@@ -11,6 +11,7 @@ A cancelled publish may have been published: ask for it by its digest, or publis
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
@@ -138,7 +139,8 @@ class LedgerClient:
     async def _publisher(self) -> Publisher:
         await self._fresh_copy(only_empty=True)
         network, place = await self.copy.network(), self.place
-        return Publisher(self.copy.backend, self.reader, place.author(), clock=place.clock, receipts=self._receipts, network=network)
+        author = await asyncio.to_thread(place.author)
+        return Publisher(self.copy.backend, self.reader, author, clock=place.clock, receipts=self._receipts, network=network)
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -257,14 +259,15 @@ class LedgerClient:
     async def invite(self, name: str, member_type: str, *, permissions: Sequence[str] = (), ttl: int = LIMITS.invite_seconds) -> str:
         """Publish an invite and return its join token, a secret. Raises the error that refuses it."""
         await self._fresh_copy(only_empty=True)
-        wish, token, key = new_invite(self.place, await self.copy.network(), (name, member_type, tuple(permissions)), ttl)
+        network, who = await self.copy.network(), (name, member_type, tuple(permissions))
+        wish, token, key = await asyncio.to_thread(new_invite, self.place, network, who, ttl)
         publisher = await self._publisher()
         _raised(await publisher.send(wish, None, [key]))
         return token.encode()
 
     async def access_token(self, *, scope: str = "read") -> str:
         """Return an access token of this home's identity for the ledger's server."""
-        async with self.place.transport(scope=scope) as transport:
+        async with await asyncio.to_thread(lambda: self.place.transport(scope=scope)) as transport:
             return await transport.token()
 
 

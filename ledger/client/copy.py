@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import tempfile
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -120,7 +121,8 @@ class Copy:
             token = (await asyncio.to_thread(home.api_token.read_text)).strip()
         except (OSError, ValueError) as error:
             raise BusyError("another command is writing this home", retry_after=1.0) from error
-        async with Transport(str(listen["url"]), context=self.place.tls(), bearer=token) as agent:
+        context = await asyncio.to_thread(self.place.tls)
+        async with Transport(str(listen["url"]), context=context, bearer=token) as agent:
             answer = parse_object((await agent.post("/v1/sync", b"{}", "application/json")).body)
         return SyncReport(
             size=int(answer["size"]),
@@ -145,25 +147,21 @@ def as_source(backend: Backend) -> HttpsBackend:
 @asynccontextmanager
 async def open_copy(place: Place) -> AsyncIterator[Copy]:
     """Open the copy of a home; in a scratch directory for a ledger that is not the home's own."""
-    if place.embedded or place.is_master:
-        copy = await asyncio.to_thread(Copy, place, place.database, is_log=True)
-        try:
-            yield copy
-        finally:
-            await copy.close()
-        return
-    with tempfile.TemporaryDirectory(prefix="metaledger-", ignore_cleanup_errors=True) as scratch:
-        database = Path(scratch) / "ledger.db" if place.foreign else place.database
-        if not database.exists():
-            await asyncio.to_thread(_create, database)
-        copy = await asyncio.to_thread(Copy, place, database, is_log=False)
-        try:
-            if place.foreign:
-                await copy.sync()
-            yield copy
-        finally:
-            await copy.close()
+    is_log, database = place.embedded or place.is_master, place.database
+    async with AsyncExitStack() as stack:
+        if place.foreign and not is_log:
+            scratch = await asyncio.to_thread(tempfile.mkdtemp, prefix="metaledger-")
+            stack.push_async_callback(asyncio.to_thread, shutil.rmtree, scratch, ignore_errors=True)
+            database = Path(scratch) / "ledger.db"
+        if not is_log:
+            await asyncio.to_thread(_create_missing, database)
+        copy = await asyncio.to_thread(Copy, place, database, is_log=is_log)
+        stack.push_async_callback(copy.close)
+        if place.foreign and not is_log:
+            await copy.sync()
+        yield copy
 
 
-def _create(database: Path) -> None:
-    Store.open(database, create=True).close()
+def _create_missing(database: Path) -> None:
+    if not database.exists():
+        Store.open(database, create=True).close()

@@ -68,8 +68,6 @@ async def join_home(
     """
     token = parse_join_token(line)
     home = Home(path)
-    if home.exists:
-        raise UsageError(f"{path} is the home of an identity already", advice="Name another directory with --home.")
     await asyncio.to_thread(home.create)
     return await _Joining(home, token, clock or SystemClock(), hosts).join(progress)
 

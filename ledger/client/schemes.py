@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ class HttpsScheme:
     async def open(self, url: LedgerUrl, context: BackendContext) -> Backend:
         """Return the backend of a master or relay, with the identity of the context's home."""
         url.require_bare()
-        return Place(context.home, context.settings, url, context.clock).https()
+        return await asyncio.to_thread(Place(context.home, context.settings, url, context.clock).https)
 
 
 https = HttpsScheme()

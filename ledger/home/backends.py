@@ -7,6 +7,7 @@ An entry point may name the extra that brings its libraries; if they are missing
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from importlib.metadata import EntryPoints, entry_points
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -71,7 +72,8 @@ def find_scheme(url: LedgerUrl, plugins: EntryPoints | None = None) -> BackendSc
 async def open_ledger(text: str, context: BackendContext) -> Backend:
     """Open the ledger that a URL names. The caller closes it."""
     url = parse_ledger_url(text)
-    return await find_scheme(url).open(url, context)
+    scheme = await asyncio.to_thread(find_scheme, url)  # it reads the metadata of what is installed, and imports
+    return await scheme.open(url, context)
 
 
 def _load(plugin: EntryPoint) -> BackendScheme:

@@ -69,7 +69,7 @@ async def serve(
 
 async def join_first(home: Home, settings: Settings, world: World, token: str | None) -> Settings:
     """Join with `token` if nobody lives in the home yet; return the settings that hold then."""
-    if token is None or home.exists:
+    if token is None or await asyncio.to_thread(home.config.exists):
         return settings
     invited = await asyncio.to_thread(
         read_join_token, token, sys.stdin.buffer, lambda text: world.log.write("warning", "join-token", remark=text)

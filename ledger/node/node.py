@@ -54,12 +54,13 @@ if TYPE_CHECKING:
     from ledger.home.home import Home
     from ledger.home.settings import Settings
     from ledger.http.logs import EventLog
+    from ledger.node.sources import Source
 
 DEFAULT_LISTEN = "127.0.0.1:8444"
 LISTEN_FILE = "listen.json"
 TOKEN_KEY = "token"  # noqa: S105 - the name of a key file
 API_TOKEN_BYTES = 32
-LOCK_PATIENCE_SECONDS = 10.0
+LOCK_PATIENCE_SECONDS = 3.0
 UPKEEP_SECONDS = 60.0
 EXPIRY_WARNING_SECONDS = 14 * 86_400
 TITLE = "metaledger node"
@@ -90,7 +91,7 @@ class Bound:
 class Node:
     """One running node; `open_node` makes it, `stop` ends it. Its public parts are there for tests and for the CLI."""
 
-    def __init__(self, place: Place, replica: Replica, world: World) -> None:
+    def __init__(self, place: Place, replica: Replica, sources: Sequence[Source], world: World) -> None:
         self.home = place.home
         self.settings = place.settings
         self.replica = replica
@@ -99,7 +100,7 @@ class Node:
         self.metrics = Metrics()
         self.syncer = Syncer(replica, clock=world.clock, evidence=place.home.evidence, moved=self._hear)
         pace = Pace(self.settings.poll)
-        self.following = Following(self.syncer, open_sources(place), pace=pace, clock=world.clock, log=world.log)
+        self.following = Following(self.syncer, sources, pace=pace, clock=world.clock, log=world.log)
         self._world = world
         self._hub: Hub | None = None
         self._condition: Condition | None = None
@@ -250,16 +251,15 @@ class Node:
 
 async def open_node(home: Home, settings: Settings, world: World) -> Node:
     """Return a node over the replica of `home`, not serving yet. Raises what is wrong there; BusyError when another process has it."""
-    home.require()
+    await asyncio.to_thread(home.require)
     self_test()
     if settings.ledger is None:
         raise UsageError(f"{home.config} names no ledger", advice="Give --ledger URL.")
     if settings.role == "master":
         raise UsageError(f"{home.path} is a master's home", advice="Join the network from a home of its own.")
     place = Place(home, settings, parse_ledger_url(settings.ledger), world.clock)
-    network = place.network
-    store = await asyncio.to_thread(_open_store, home)
-    return Node(place, Replica(store, network), world)
+    sources = await asyncio.to_thread(open_sources, place)
+    return Node(place, Replica(await asyncio.to_thread(_open_store, home), place.network), sources, world)
 
 
 def _open_store(home: Home) -> Store:
