@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from ledger.engine.store import Store
     from ledger.engine.transaction import Transaction
 
-CLOCK = "clock"  # the newest time of a clock line that may have left
-
 
 @dataclass(frozen=True, slots=True)
 class Committed:
@@ -85,7 +83,7 @@ class Committer:
         #    signed while nobody was told: who asks again gets the receipt, as for any duplicate.
         note = self._signer.log_note(head.size, head.root)
         transaction.put_checkpoint(head.size, note.encode())
-        transaction.put_meta(CLOCK, time)
+        transaction.put_meta(self._signer.keys.clock_fact, time)
         return Committed(start, head.size, head.root, note, time, tuple(admission.entries))
 
     def _may_grow(self, transaction: Transaction) -> bool:

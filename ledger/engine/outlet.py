@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from ledger.core.backend import Head
 from ledger.core.errors import LedgerError, OutcomeUnknown, UnavailableError
-from ledger.engine.commit import CLOCK
 from ledger.engine.feed import Delta, Feed
 from ledger.engine.headfile import HeadFile, LeftHead
 
@@ -53,7 +52,7 @@ class Outlet:
         note, time = committed.note, committed.time
         if self._signer.root.quorum:
             note = note.with_lines(*await self._cosign(note))
-            time = await self._store_time()
+            time = await self.store_time()
         # A crash from here on: the note may have left while `head.json` lags. That is what it may do; the database knows more.
         follows = committed.start == self.left.size
         start, entries = (committed.start, committed.entries) if follows else (self.left.size, ())
@@ -73,7 +72,7 @@ class Outlet:
 
     async def renew(self) -> None:
         """Sign the clock line of the newest note that left anew."""
-        time = await self._store_time()
+        time = await self.store_time()
         self._tell(self.left.size, (), time)
 
     def renewal_in(self) -> float | None:
@@ -90,10 +89,10 @@ class Outlet:
         note = self._signer.with_clock(self._bare, time).encode()
         self._feed.publish(Delta(start, entries, Head(self.left.size, self.left.size, note)))
 
-    async def _store_time(self) -> int:
+    async def store_time(self) -> int:
         """Return the time to sign now, stored: a restart never signs an earlier one."""
         time = self._guarded.time()
-        await self._store.write(lambda transaction: transaction.put_meta(CLOCK, time))
+        await self._store.write(lambda transaction: transaction.put_meta(self._signer.keys.clock_fact, time))
         return time
 
     # -- head.json -----------------------------------------------------------------------------------------------

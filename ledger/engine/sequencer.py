@@ -18,7 +18,7 @@ from ledger.core.envelope import Envelope
 from ledger.core.errors import AlarmError, BusyError, FormatError, InternalError, LedgerError, NotReadyError, OutcomeUnknown, TooLargeError
 from ledger.core.limits import LIMITS
 from ledger.engine.admission import Request, read_envelope
-from ledger.engine.commit import CLOCK, Committed, Committer
+from ledger.engine.commit import Committed, Committer
 from ledger.engine.feed import Feed
 from ledger.engine.forkguard import ForkGuard
 from ledger.engine.headfile import HeadFile, LeftHead
@@ -91,14 +91,13 @@ class Sequencer:
             await self._outlet.write_head_file()
             if head.size:
                 note = self._signer.log_note(head.size, head.root)
-                time = self._guarded.time()
-                await self.store.write(lambda transaction: transaction.put_meta(CLOCK, time))
+                time = await self._outlet.store_time()
                 await self._outlet.leave(Committed(head.size, head.size, head.root, note, time))
         self._task = asyncio.create_task(self._run(), name="sequencer")
 
     def _read_start(self, snapshot: Snapshot) -> tuple[StoredHead, int]:
         self._signer.learn(snapshot.connection)
-        return snapshot.head(), int(snapshot.meta(CLOCK) or 0)
+        return snapshot.head(), int(snapshot.meta(self._signer.keys.clock_fact) or 0)
 
     async def close(self) -> None:
         """Sequence what is queued, write `head.json`, stop. Idempotent. The store stays open."""
@@ -146,7 +145,8 @@ class Sequencer:
 
         Start a new sequencer afterwards. UsageError when the log has another size.
         """
-        await self.store.write(lambda transaction: transaction.put_meta(CLOCK, max(clock, int(transaction.meta(CLOCK) or 0))))
+        name = self._signer.keys.clock_fact
+        await self.store.write(lambda transaction: transaction.put_meta(name, max(clock, int(transaction.meta(name) or 0))))
         await self._guard.accept(size)
 
     # -- requests ------------------------------------------------------------------------------------------------

@@ -31,6 +31,11 @@ class SequencerKeys:
     clock: Signer | None = None
     mark: Signer | None = None
 
+    @property
+    def clock_fact(self) -> str:
+        """Return the name under which the store keeps the newest time of a clock line that may have left. Each clock key has its own."""
+        return "clock" if self.clock is None else f"clock {self.clock.public.keyid[:16]}"
+
 
 class Witnesses(Protocol):
     """Gets the lines of witnesses for a note. Asked for one note at a time, sizes ascending."""

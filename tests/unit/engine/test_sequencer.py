@@ -24,7 +24,7 @@ from ledger.core.note import Line, clock_line, line_time, parse_note
 from ledger.core.receipt import parse_receipt, verify_proof
 from ledger.engine.genesis import create_log
 from ledger.engine.sequencer import Sequencer
-from ledger.engine.signing import SequencerKeys, log_vkey
+from ledger.engine.signing import SequencerKeys, clock_vkey, log_vkey
 from ledger.engine.store import Store
 from tests.support.small_network import ORIGIN, START, Heard, SmallNetwork, TurnedClock, key
 
@@ -285,11 +285,12 @@ async def test_a_mark_in_the_future_is_put_right_by_the_first_mark_after_a_root(
     await log.open()
     await log.sequencer.append([log.network.put("b")])
     assert log.mark() == {"time": format_time(int(START) + 100_000), "state": None}
-    # What left stays signed; the guarded clock starts anew only with another clock key, as after a theft.
-    await log.store.write(lambda transaction: transaction.put_meta("clock", 0))
+    assert time_of(log.head) == int(START) + 100_000
+    # What left stays signed. Another clock key starts anew, as after a theft.
     await log.close()
-    await log.open()
-    await log.sequencer.append([log.network.next_root(2)])
+    await log.open(SequencerKeys(log.network.keys.log, key("clock-2"), log.network.keys.mark))
+    await log.sequencer.append([log.network.next_root(2, clock_keys=[clock_vkey(ORIGIN, key("clock-2"))])])
+    assert time_of(log.head) == int(START) + 10_000
     await log.sequencer.append([log.network.put("c")])
     assert log.mark() == {"time": format_time(int(START) + 10_000), "state": None}
 
