@@ -269,6 +269,10 @@ def forms(story: Story) -> None:
     story.case("envelope: semicolon between signatures", two.replace(b'"},{"', b'"};{"'), void=True)
     story.case("envelope: as it should be", two)
     story.case("statement: as it should be", entry)
+    last = story.state.record("f1")
+    live: dict[str, Any] = {**good, "prev": last.digest if last else None}
+    for op in ("PUT", "replace", ""):
+        story.case(f"statement: op {op!r} of what is live", sign_payload(dump({**live, "op": op}), "root"), void=True)
 
 
 def first_root() -> None:
