@@ -47,7 +47,7 @@ endef
 setup: .venv/.ready ## .venv with everything a developer needs; .venv/bin/ledger-cli is the command
 
 demo: .venv-demo/.ready ## install the core alone, then run the main job on real input (FULL=1: all of it)
-	.venv-demo/bin/python tests/demo/run.py $(if $(FULL),--full)
+	.venv-demo/bin/python -m tests.demo.run $(if $(FULL),--full)
 
 test: setup ## system packages when root, lint, then every tier
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then $(MAKE) --no-print-directory system-packages; else $(MAKE) --no-print-directory missing-packages; fi
