@@ -103,19 +103,28 @@ class Call:
         length = self.request.content_length
         if length is not None and length > cap:
             raise too_large(cap)
-        content = await self._read()
+        content = await self._read(cap)
         if len(content) > cap:
             raise too_large(cap)
         return content
 
-    async def _read(self) -> bytes:
-        if self.request.content.is_eof():
+    async def _read(self, cap: int) -> bytes:
+        """Read the body, but not far beyond `cap`: a body without a length must not fill the memory first."""
+        content = self.request.content
+        if content.is_eof():
             return await self.request.read()
+        parts: list[bytes] = []
+        size = 0
         try:
             async with asyncio.timeout(BODY_SECONDS):
-                return await self.request.read()
+                async for part in content.iter_any():
+                    parts.append(part)
+                    size += len(part)
+                    if size > cap:
+                        break
         except TimeoutError as error:
             raise Refusal(HTTPStatus.REQUEST_TIMEOUT, "timeout", "the body did not arrive in time") from error
+        return b"".join(parts)
 
 
 def too_large(cap: int) -> Refusal:
