@@ -1,9 +1,9 @@
 """A live network for tests: a real master and real nodes, each a process of its own with a home of its own, over real TLS.
 
-    network = create_live(folder)          a network; its master is a process on a free port of the loopback
-    home = await network.join("node-1")    a home that joined by invite
-    node = network.start_node(home)        the agent of that home, another process
-    network.stop()                         every process that was started, by its number
+network = start_master(template, …)    a network; its master is a process on a free port of the loopback
+home = await network.join("node-1")    a home that joined by invite
+node = network.start_node(home)        the agent of that home, another process
+network.stop()                         every process that was started, by its number
 """
 
 from __future__ import annotations
@@ -11,22 +11,30 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import pytest
+
 from ledger.client.client import LedgerClient
 from ledger.client.joining import join_home
+from ledger.client.place import Place
 from ledger.home.clock import SystemClock
 from ledger.home.home import Home
 from master.create import NewNetwork, create_network
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
+
+    from ledger.client.answers import Published
+    from ledger.client.transport import Transport
+    from ledger.core.canonical import JSONObject
 
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
@@ -158,9 +166,24 @@ class LiveNetwork:
         async with self.client(home) as client:
             return await client.access_token(scope=scope)
 
-    def client(self, home: Path | None = None) -> LedgerClient:
-        """Return a client of a home, the first admin's when none is named."""
-        return LedgerClient.open(home=home or self.home)
+    @asynccontextmanager
+    async def transport(self, url: str | None = None, home: Path | None = None) -> AsyncIterator[Transport]:
+        """Open a transport of a home's identity to the server at `url`, the master if none is named."""
+        async with await asyncio.to_thread(lambda: Place.find(home or self.home).transport(url=url or self.url)) as transport:
+            yield transport
+
+    @asynccontextmanager
+    async def client(self, home: Path | None = None) -> AsyncIterator[LedgerClient]:
+        """Open a client of a home, the first admin's when none is named."""
+        async with open_client(home or self.home) as client:
+            yield client
+
+    async def publish(self, *names: str, home: Path | None = None) -> list[Published]:
+        """Publish one `site` a name, as the first admin or as the member of a home."""
+        async with self.client(home) as author:
+            results = [result async for result in author.publish([{"site": {"name": name}} for name in names])]
+        assert [result.error for result in results] == [None] * len(names)
+        return results
 
     async def join(self, name: str, member_type: str = "node") -> Path:
         """Invite a member and join with the token; return its home."""
@@ -181,7 +204,7 @@ class LiveNetwork:
     def stop(self) -> None:
         """Stop what runs, nodes first."""
         for server in [*self.servers, self.master]:
-            server.kill() if server is not self.master else server.stop()
+            server.kill()
 
 
 def configure(home: Path, **settings: object) -> None:
@@ -191,36 +214,102 @@ def configure(home: Path, **settings: object) -> None:
         place.write_config({**place.read_config(), **settings})
 
 
-def create_live(folder: Path, name: str = "live", *options: str, **settings: object) -> LiveNetwork:
-    """Make a network in `folder` and start its master."""
+def found_network(home: Path) -> Path:
+    """Make the home of a new network, to be copied."""
+    asyncio.run(create_network(home, NewNetwork("live"), SystemClock()))
+    return home
+
+
+def start_master(template: Path, folder: Path, *options: str, **settings: object) -> LiveNetwork:
+    """Start the master of a network in a copy of its home; `settings` go into its config.toml first."""
     home = folder / "master"
-    created = asyncio.run(create_network(home, NewNetwork(name), SystemClock()))
+    shutil.copytree(template, home)
     configure(home, **settings)
     master = Server("master", home, *options)
     master.start()
     configure(home, ledger=master.url)
-    return LiveNetwork(folder, home, created.network, master)
+    return LiveNetwork(folder, home, str(Home(home).read_config()["network"]), master)
 
 
 @contextmanager
-def live(folder: Path, name: str = "live", *options: str, **settings: object) -> Iterator[LiveNetwork]:
-    """Make a network, and stop all that ran when the block ends."""
-    network = create_live(folder, name, *options, **settings)
+def live(template: Path, folder: Path, *options: str, **settings: object) -> Iterator[LiveNetwork]:
+    """Serve a copy of a network, and stop all that ran when the block ends."""
+    network = start_master(template, folder, *options, **settings)
     try:
         yield network
     finally:
         network.stop()
 
 
-async def eventually(true: object, what: str, seconds: float = 20.0) -> None:
+def content_of(shown: JSONObject) -> JSONObject:
+    """Return what stands under the one root key of a shown policy."""
+    (content,) = shown.values()
+    assert isinstance(content, dict)
+    return content
+
+
+@asynccontextmanager
+async def open_client(home: Path) -> AsyncIterator[LedgerClient]:
+    """Open a client of a home."""
+    async with await asyncio.to_thread(lambda: LedgerClient.open(home=home)) as client:
+        yield client
+
+
+async def size_of(home: Path) -> int:
+    """Return how many entries the replica in a home holds."""
+    async with open_client(home) as client:
+        return await client.copy.size()
+
+
+async def state_root_of(home: Path) -> str:
+    """Return the root of the state that a home holds."""
+    async with open_client(home) as client:
+        return await client.copy.store.read(lambda snapshot: snapshot.state().state_root())
+
+
+async def reaches(home: Path, size: int) -> None:
+    """Wait until the replica in a home holds `size` entries."""
+
+    async def true() -> bool:
+        return await size_of(home) >= size
+
+    await eventually(true, f"{home.name} holds {size} entries")
+
+
+async def eventually(true: Callable[[], bool] | Callable[[], Awaitable[bool]], what: str, seconds: float = 20.0) -> None:
     """Wait until `true()` holds; it may be a coroutine function. AssertionError names `what` when it does not."""
-    assert callable(true)
     deadline = time.monotonic() + seconds
     while True:
         found = true()
-        if asyncio.iscoroutine(found):
+        if not isinstance(found, bool):
             found = await found
         if found:
             return
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
         await asyncio.sleep(LOOK_SECONDS)
+
+
+@pytest.fixture(scope="session")
+def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of a network that was created and never served."""
+    return found_network(tmp_path_factory.mktemp("founded") / "home")
+
+
+@pytest.fixture(scope="session")
+def live_network(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveNetwork]:
+    """One network for all tests that neither stop its master nor change what lies in its home."""
+    with live(founded, tmp_path_factory.mktemp("live")) as network:
+        yield network
+
+
+@pytest.fixture
+def live_master(live_network: LiveNetwork) -> LiveNetwork:
+    """The running master of `live_network`, as a reader of its log sees it."""
+    return live_network
+
+
+@pytest.fixture
+def own_network(founded: Path, tmp_path: Path) -> Iterator[LiveNetwork]:
+    """A network for one test, to do with as it likes."""
+    with live(founded, tmp_path) as network:
+        yield network
