@@ -100,7 +100,7 @@ def parse_request(pem: bytes) -> CertificateRequest:
         request = x509.load_pem_x509_csr(pem)
         if not request.is_signature_valid:
             raise FormatError("The certificate request is not signed by its own key.")
-        name, hosts, key = common_name(request.subject), _hosts_of(request.extensions), request.public_key()
+        name, hosts, key = common_name(request.subject), hosts_of(request.extensions), request.public_key()
     except (*_BROKEN, InvalidSignature) as e:
         raise FormatError("That is no certificate request that can be taken.") from e
     if isinstance(key, ec.EllipticCurvePublicKey):
@@ -142,7 +142,8 @@ def _host(host: str) -> x509.GeneralName:
     return x509.DNSName(host)
 
 
-def _hosts_of(extensions: x509.Extensions) -> tuple[str, ...]:
+def hosts_of(extensions: x509.Extensions) -> tuple[str, ...]:
+    """Return the host names and addresses that a request or a certificate names; raises FormatError for other kinds of names."""
     try:
         names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:

@@ -36,7 +36,7 @@ from ledger.http.server import Address, HttpServer, ServerParts
 from ledger.http.state_routes import StateRoutes
 from ledger.http.token_routes import TokenRoutes
 from master.admission import Admission
-from master.certificates import CertificateRoutes, IssueBook
+from master.certificates import CertificateRoutes, HostRule, IssueBook
 from master.forks import ForkRoutes
 from master.parts import authority_of, entries_reader, first_head, key_store, parse_address, sequencer_keys, site_of
 from master.publish import PublishRoutes
@@ -157,6 +157,7 @@ class Master:
         sharing = Sharing(public=self.settings.public_read)
         authority = await asyncio.to_thread(authority_of, self.home)
         book = await asyncio.to_thread(IssueBook, self.home.tls / ISSUED_FILE)
+        rule = HostRule(site.server, self.home.certificate_file, self.members)
         assertions = AssertionVerifier(site, self.members, MemoryUsedOnce(clock), clock)
         service = Service(TITLE, self._version, self._unready, self._status)
         self._routes = (
@@ -165,7 +166,7 @@ class Master:
             *ForkRoutes(self.store, self._alarm, self.home.evidence).routes(),
             *StateRoutes(hub, self.store, sharing).routes(),
             *TokenRoutes(assertions, TokenIssuer(site, token_key, clock), verifier, clock).routes(),
-            *CertificateRoutes(authority, book, self.members, clock).routes(),
+            *CertificateRoutes(authority, book, rule, self.members, clock).routes(),
             *HealthRoutes(service, lambda: self._routes).routes(),
         )
         return ServerParts(RouteTable(self._routes), authorizer, self._world.log, self.metrics)

@@ -9,17 +9,21 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography import x509
 
-from auth.pki import common_name, load_chain, make_request, new_tls_key, verify_chain
+from auth.keystore import generate_key
+from auth.pki import CertificateAuthority, common_name, load_chain, make_request, new_tls_key, parse_request, verify_chain
 from ledger.core.errors import VerificationError
+from ledger.home.files import write_file
+from master.certificates import MOST_A_DAY
 
 if TYPE_CHECKING:
+    from ledger.core.canonical import JSONObject
     from tests.support.masters import Identity, Network, Reply
 
 REQUEST = "application/pkcs10"
 
 
-async def ask(network: Network, who: Identity, name: str, hosts: tuple[str, ...] = ("127.0.0.1", "node.test")) -> Reply:
-    pem = make_request(new_tls_key(), name, hosts)
+async def ask(network: Network, who: Identity, name: str, hosts: tuple[str, ...] | None = None) -> Reply:
+    pem = make_request(new_tls_key(), name, hosts or ("127.0.0.1", f"{who.name}.test"))
     return await network.call("POST", "/v1/certificates", who=who, headers={"Content-Type": REQUEST}, body=pem)
 
 
@@ -32,7 +36,7 @@ async def test_member_gets_a_certificate_of_its_name(network: Network) -> None:
     anchors = load_chain(await asyncio.to_thread(network.home.ca_file.read_bytes))
     verify_chain(chain, anchors, network.clock.now())
     hosts = chain[0].extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    assert hosts.get_values_for_type(x509.DNSName) == ["node.test"]
+    assert hosts.get_values_for_type(x509.DNSName) == ["node-1.test"]
     book = network.home.tls / "issued.jsonl"
     assert stat.S_IMODE((await asyncio.to_thread(book.stat)).st_mode) == 0o600
 
@@ -70,3 +74,62 @@ async def test_dropped_member_is_on_the_revocation_list(network: Network) -> Non
 async def test_certificate_needs_a_member(network: Network) -> None:
     reply = await network.call("POST", "/v1/certificates", headers={"Content-Type": REQUEST}, body=b"x")
     assert reply.status == 401
+
+
+async def test_host_of_another_member_is_refused_until_that_member_is_gone(network: Network) -> None:
+    first = await network.enrol("node-1")
+    first_id = next(iter(network.versions))
+    second = await network.enrol("node-2")
+    assert (await ask(network, first, "node-1", ("site.example", "127.0.0.1"))).status == 201
+    reply = await ask(network, second, "node-2", ("site.example",))
+    assert (reply.status, reply.json["code"], reply.json["holder"]) == (409, "conflict", "node-1")
+    assert (await ask(network, first, "node-1", ("site.example",))).status == 201
+    assert (await network.publish(network.drop("member", first_id))).status == 201
+    assert (await ask(network, second, "node-2", ("site.example",))).status == 201
+
+
+async def test_host_of_the_master_is_refused(network: Network) -> None:
+    def renew() -> None:
+        ca = CertificateAuthority.load(network.home.ca_file.read_bytes(), (network.home.tls / "ca.key").read_bytes())
+        request = parse_request(make_request(new_tls_key(), "master", ["ledger.example", "127.0.0.1"]))
+        write_file(network.home.certificate_file, ca.issue(request, network.clock.now()).chain)
+
+    member = await network.enrol("node-1")
+    assert (await ask(network, member, "node-1", ("ledger.example",))).status == 201
+    await asyncio.to_thread(renew)
+    reply = await ask(network, member, "node-1", ("ledger.example",))
+    assert (reply.status, reply.json["holder"]) == (409, "master")
+
+
+async def test_certificate_ends_with_the_key_that_asked_for_it(network: Network) -> None:
+    member = await network.enrol("node-1")
+    member_id = next(iter(network.versions))
+    lost = load_chain((await ask(network, member, "node-1")).json["certificate"].encode())
+    key = generate_key()
+    body: JSONObject = {"name": "node-1", "type": "node", "key": key.public.text, "permissions": ["permissions.node"]}
+    assert (await network.publish(network.put("member", body, who=member, policy_id=member_id, also=key))).status == 201
+    anchors = load_chain(await asyncio.to_thread(network.home.ca_file.read_bytes))
+    with pytest.raises(VerificationError):
+        verify_chain(lost, anchors, network.clock.now(), crl=(await network.get("/v1/crl")).body)
+
+
+async def test_member_gets_a_few_certificates_a_day(network: Network) -> None:
+    member = await network.enrol("node-1")
+    for _ in range(MOST_A_DAY):
+        assert (await ask(network, member, "node-1")).status == 201
+    reply = await ask(network, member, "node-1")
+    assert (reply.status, reply.json["code"]) == (503, "busy")
+    assert 80_000 < reply.json["retry_after"] <= 86_400
+    assert (await ask(network, await network.enrol("node-2"), "node-2")).status == 201
+    network.clock.step = 86_400
+    member.token = None
+    assert (await ask(network, member, "node-1")).status == 201
+
+
+async def test_revocation_list_is_made_once_while_nothing_changes(network: Network) -> None:
+    member = await network.enrol("node-1")
+    await ask(network, member, "node-1")
+    lists = [(await network.get("/v1/crl")).body for _ in range(3)]
+    assert lists[0] == lists[1] == lists[2]
+    await ask(network, member, "node-1")
+    assert (await network.get("/v1/crl")).body != lists[0]
