@@ -16,6 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 import orjson
 
+from ledger.client.bodies import read_body, refuse_other_coding
 from ledger.core.errors import (
     AuthenticationError,
     BusyError,
@@ -30,7 +31,6 @@ from ledger.core.errors import (
     UnreachableError,
     error_class,
 )
-from ledger.core.limits import LIMITS
 
 if TYPE_CHECKING:
     import ssl
@@ -60,16 +60,12 @@ class Assertions(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer: `received` counts the bytes of the body as they came."""
+    """One answer: `received` counts the bytes of the body as they came, packed or not."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
-
-    @property
-    def received(self) -> int:
-        """Return the size of the body in bytes."""
-        return len(self.body)
+    received: int = 0
 
 
 class _OtherServerError(Exception):
@@ -197,8 +193,8 @@ class Transport:
     async def _once(self, method: str, path: str, *, headers: Mapping[str, str], body: bytes | None) -> Reply:
         try:
             async with self._open().request(method, self.base + path, headers=headers, data=body, allow_redirects=False) as response:
-                text = await _read_capped(response)
-                return Reply(response.status, {name.lower(): value for name, value in response.headers.items()}, text)
+                text, came = await read_body(response, headers.get("Accept-Encoding", ""))
+                return Reply(response.status, {name.lower(): value for name, value in response.headers.items()}, text, came)
         except aiohttp.ClientConnectorCertificateError as error:
             raise UnreachableError(
                 f"{self.base} shows a certificate that this home does not trust: {error.certificate_error}",
@@ -224,6 +220,8 @@ class Transport:
 
     def _adopt(self, peer: str | None) -> None:
         """Go on with another server behind the same address (a fail-over): tokens of the one before are not shown to it."""
+        if self._fixed is not None:
+            raise UnreachableError(f"another server answers at {self.base} now: the token given is not for it")
         self.server, self._token = peer, None
 
     async def _bearer(self) -> dict[str, str]:
@@ -255,22 +253,35 @@ class Transport:
 
     async def token(self) -> str:
         """Return an access token for the server. AuthenticationError without an identity."""
-        bearer = await self._bearer()
+        try:
+            bearer = await self._bearer()
+        except _OtherServerError as other:
+            self._adopt(other.peer)
+            bearer = await self._bearer()
         if not bearer:
             raise AuthenticationError("this home holds no member key")
         return bearer["Authorization"].removeprefix("Bearer ")
 
-    async def stream(self, path: str, *, headers: Mapping[str, str], idle_seconds: float) -> AsyncGenerator[bytes, None]:
-        """Yield the raw chunks of a long answer; raise `UnreachableError` when it breaks or stays silent too long."""
+    async def _watched(self, path: str, headers: Mapping[str, str], idle_seconds: float) -> aiohttp.ClientResponse:
+        """Begin a long answer; a token that counts no more is bought anew, once."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=idle_seconds)
         sent = {**headers, **await self._bearer()}
+        response = await self._open().get(self.base + path, headers=sent, timeout=timeout, allow_redirects=False)
+        if response.status == HTTPStatus.UNAUTHORIZED and "Authorization" in sent:
+            response.release()
+            self._token = None
+            sent = {**headers, **await self._bearer()}
+            response = await self._open().get(self.base + path, headers=sent, timeout=timeout, allow_redirects=False)
+        return response
+
+    async def stream(self, path: str, *, headers: Mapping[str, str], idle_seconds: float) -> AsyncGenerator[bytes, None]:
+        """Yield the raw chunks of a long answer; raise `UnreachableError` when it breaks or stays silent too long."""
         try:
-            async with self._open().get(self.base + path, headers=sent, timeout=timeout, allow_redirects=False) as response:
+            async with await self._watched(path, headers, idle_seconds) as response:
                 if response.status != HTTPStatus.OK:
-                    if response.status == HTTPStatus.UNAUTHORIZED:
-                        self._token = None
-                    raise problem_error(Reply(response.status, dict(response.headers), await _read_capped(response)))
-                _refuse_coding(response)
+                    text, came = await read_body(response, "")
+                    raise problem_error(Reply(response.status, dict(response.headers), text, came))
+                refuse_other_coding(response)
                 async for chunk in response.content.iter_any():
                     yield chunk
         except _OtherServerError as other:
@@ -278,25 +289,6 @@ class Transport:
             raise UnreachableError(f"another server answers at {self.base} now") from other
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise UnreachableError(f"{self.base} did not answer: {_words(error)}") from error
-
-
-async def _read_capped(response: aiohttp.ClientResponse) -> bytes:
-    """Read a body of at most `LIMITS.request` bytes; an endless answer must cost no more."""
-    _refuse_coding(response)
-    parts: list[bytes] = []
-    size = 0
-    async for chunk in response.content.iter_any():
-        size += len(chunk)
-        if size > LIMITS.request + LIMITS.entry:
-            raise TooLargeError("the server answers with more than the limit", limit=LIMITS.request)
-        parts.append(chunk)
-    return b"".join(parts)
-
-
-def _refuse_coding(response: aiohttp.ClientResponse) -> None:
-    """Refuse a body under a coding that nobody asked for: a few bytes of it may stand for gigabytes."""
-    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise FormatError("the server answers in a coding that was not asked for")
 
 
 def _words(error: BaseException) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 import pytest
+import zstandard
 
 from auth.keystore import create_file
 from auth.pki import CertificateAuthority, encode_tls_key, make_request, new_tls_key, parse_request
@@ -156,3 +157,10 @@ async def test_answer_in_a_coding_nobody_asked_for_is_refused(world: World) -> N
         server.answer, server.coding = await asyncio.to_thread(gzip.compress, bytes(50_000_000)), "gzip"
         with pytest.raises(FormatError, match="not asked for"):
             await transport.get("/checkpoint", private=False)
+
+
+async def test_answer_in_the_coding_asked_for_is_unpacked(world: World) -> None:
+    async with world.server("master") as server, Transport(f"https://127.0.0.1:{server.port}", context=world.context) as transport:
+        server.answer, server.coding = await asyncio.to_thread(zstandard.compress, b"entry" * 200_000), "zstd"
+        reply = await transport.get("/v1/entries", headers={"Accept-Encoding": "zstd"}, private=False)
+        assert (reply.body, reply.received) == (b"entry" * 200_000, len(server.answer))

@@ -6,11 +6,13 @@ from typing import Any
 
 import orjson
 import pytest
+import zstandard
 
+from ledger.client.bodies import CAP, inflate
 from ledger.client.https import result_of
 from ledger.client.transport import Reply, error_from_problem, parse_object, problem_error, proxy_for
 from ledger.core.backend import Refused
-from ledger.core.errors import BusyError, ConflictError, FormatError, LedgerError, UnavailableError
+from ledger.core.errors import BusyError, ConflictError, FormatError, LedgerError, TooLargeError, UnavailableError
 
 PROBLEMS: list[dict[str, Any]] = [
     {"self": 1},
@@ -65,3 +67,19 @@ def test_proxy_is_that_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
     assert proxy_for("https://ledger.test:8443") == "http://proxy.test:3128"
     monkeypatch.setenv("NO_PROXY", "ledger.test")
     assert proxy_for("https://ledger.test:8443") is None
+
+
+def test_packed_answer_is_unpacked_up_to_the_limit_and_no_further() -> None:
+    pack = zstandard.ZstdCompressor(level=1).compress
+    assert inflate(pack(b"entries" * 1_000)) == b"entries" * 1_000
+    assert len(inflate(pack(bytes(CAP)))) == CAP
+    with pytest.raises(TooLargeError):
+        inflate(pack(bytes(CAP + 1)))
+    with pytest.raises(TooLargeError):
+        inflate(pack(bytes(64 * 1024 * 1024)))
+
+
+@pytest.mark.parametrize("raw", [b"junk", b"\x28\xb5\x2f\xfd" + b"\xff" * 40])
+def test_packed_answer_that_does_not_hold_is_a_format_error(raw: bytes) -> None:
+    with pytest.raises(FormatError):
+        inflate(raw)
