@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 HEAD_FILE = "head.json"
 WINDOW_SECONDS = 0.001
+FEW = 8
 STATE_AHEAD = 1_024  # from this `state_every` on, state roots are computed before a mark asks for them
 STATE_ROOTS_KEPT = 4
 
@@ -244,9 +245,7 @@ class Sequencer:
             if committed is not None:
                 await self._outlet.leave(committed)
                 self._compute_state_ahead(committed)
-            note = self.feed.head.checkpoint
-            if note is not None:
-                await self.store.read(partial(add_receipts, batch, self._outlet.left.size, note))
+            await self._answer(batch)
         except (OutcomeUnknown, AlarmError, InternalError) as error:
             # An unwitnessed note is an unknown outcome too, but the next batch may find the witnesses again.
             if not isinstance(error, OutcomeUnknown) or error.operation == "commit":
@@ -262,6 +261,17 @@ class Sequencer:
         else:
             _resolve(batch)
         self._event("batch", entries=sum(len(one.envelopes) for one in batch), seconds=self._clock.monotonic() - began)
+
+    async def _answer(self, batch: list[Request]) -> None:
+        """Add receipts under the newest note that left. For a few the way to a reader thread would cost more than they do."""
+        note = self.feed.head.checkpoint
+        if note is None:
+            return
+        work = partial(add_receipts, batch, self._outlet.left.size, note)
+        if sum(len(request.envelopes) for request in batch if request.receipts) <= FEW:
+            self.store.read_now(work)
+        else:
+            await self.store.read(work)
 
     def _stop(self, error: LedgerError) -> None:
         self._stopped = error

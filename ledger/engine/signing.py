@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ledger.core.note import Line
     from ledger.core.ports import Clock, Signer
     from ledger.core.root import Root
+    from ledger.core.trust.tenure import Tenure
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,20 @@ class NoteSigner:
 
     def __init__(self, keys: SequencerKeys) -> None:
         self.keys = keys
-        self.roots: list[PlacedRoot] = []
+        self._roots: list[PlacedRoot] = []
+        self._tenures: list[tuple[Signer, Tenure]] = []
+
+    @property
+    def roots(self) -> list[PlacedRoot]:
+        """Return the roots that the lines are made by, version 1 first."""
+        return self._roots
+
+    @roots.setter
+    def roots(self, roots: list[PlacedRoot]) -> None:
+        self._roots = roots
+        open_keys = tenures(roots)
+        found = [(signer, open_keys.get(log_vkey(roots[-1].root.origin, signer))) for signer in self.keys.log if roots]
+        self._tenures = [(signer, tenure) for signer, tenure in found if tenure is not None]
 
     @property
     def root(self) -> Root:
@@ -89,9 +103,7 @@ class NoteSigner:
         return self.root.order["type"] == "log" and bool(self._open(size))
 
     def _open(self, size: int) -> list[Signer]:
-        open_keys, origin = tenures(self.roots), self.root.origin
-        found = ((signer, open_keys.get(log_vkey(origin, signer))) for signer in self.keys.log)
-        return [signer for signer, tenure in found if tenure is not None and tenure.covers(size)]
+        return [signer for signer, tenure in self._tenures if tenure.covers(size)]
 
     def log_note(self, size: int, root_hash: bytes) -> Note:
         """Return the checkpoint of a tree, signed with every log key held that is open at its size. NotReadyError if none is."""

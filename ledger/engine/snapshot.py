@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+import orjson
+
 from ledger.core.errors import CorruptError, NotFoundError
 from ledger.core.limits import LIMITS
 from ledger.core.merkle import inclusion_proof, stored_index
@@ -89,6 +91,15 @@ class Snapshot:
         if row is None:
             raise NotFoundError(f"tree node {index} of level {level} is not stored", level=level, index=index)
         found: bytes = row[0]
+        return found
+
+    def read_many(self, nodes: Iterable[tuple[int, int]]) -> list[bytes]:
+        """Return the hashes of complete tree nodes, given from left to right, in one query. NotFoundError if one is not stored."""
+        places = [stored_index(level, index) for level, index in nodes]
+        sql = "SELECT hash FROM node WHERE place IN (SELECT value FROM json_each(?)) ORDER BY place"
+        found = [row[0] for row in self.connection.execute(sql, (orjson.dumps(places).decode(),))]
+        if len(found) != len(places):
+            raise NotFoundError("a tree node is not stored")
         return found
 
     def entry(self, index: int) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ledger.core.errors import CorruptError, ForkRiskError, UsageError
-from ledger.core.merkle import Frontier, leaf_hashes, node_count, tree_root
+from ledger.core.merkle import Frontier, leaf_hashes, node_count, peaks
 from ledger.engine.digests import META as DIGESTS
 from ledger.engine.digests import RUN, Tail, write_run
 from ledger.engine.snapshot import Snapshot, StoredHead, entry_digest
@@ -77,21 +77,22 @@ class Transaction(Snapshot):
         return StoredHead(self.frontier.size, self.frontier.root())
 
     def check_stored(self) -> None:
-        """Compute the root of the new tree twice more, from the stored entries and from the stored nodes. CorruptError if one differs."""
-        root = self.frontier.root()
-        again = Frontier.load(self.start.size, self)
-        size = self.frontier.size
-        rows = self.connection.execute("SELECT bytes FROM entry WHERE idx>=? ORDER BY idx", (self.start.size,))
-        again.append_many(leaf_hashes(row[0] for row in rows))
-        if again.size != size or again.root() != root or tree_root(size, self) != root:
+        """Build what is new in the tree again, from entries and old nodes as they lie in the tables. CorruptError if it differs."""
+        start, size = self.start.size, self.frontier.size
+        again = Frontier(start, self.read_many(peaks(start)))
+        rows = self.connection.execute("SELECT bytes FROM entry WHERE idx>=? ORDER BY idx", (start,))
+        nodes = again.append_many(leaf_hashes(row[0] for row in rows))
+        stored = self.connection.execute("SELECT place, hash FROM node WHERE place>=? ORDER BY place", (node_count(start),)).fetchall()
+        if again.size != size or again.root() != self.frontier.root() or nodes != stored:
             raise CorruptError("the entries just stored do not make the root that was computed", size=size)
 
     def put_checkpoint(self, size: int, note: bytes) -> None:
-        """Store the note of a size, in place of one there is; the newest few are kept."""
+        """Store the note of a size, in place of one there is. Of old ones some are kept, which are dropped now and then."""
         self.connection.execute("INSERT OR REPLACE INTO checkpoint(size, note) VALUES(?,?)", (size, note))
-        self.connection.execute(
-            "DELETE FROM checkpoint WHERE size < (SELECT size FROM checkpoint ORDER BY size DESC LIMIT 1 OFFSET ?)", (KEPT_CHECKPOINTS,)
-        )
+        if size // KEPT_CHECKPOINTS != self.start.size // KEPT_CHECKPOINTS:
+            self.connection.execute(
+                "DELETE FROM checkpoint WHERE size < (SELECT size FROM checkpoint ORDER BY size DESC LIMIT 1 OFFSET ?)", (KEPT_CHECKPOINTS,)
+            )
 
     def put_meta(self, name: str, value: str | float | bytes | None) -> None:
         """Store a fact; None forgets it."""

@@ -192,7 +192,7 @@ class WritableState(SqlState):
             self._refile(kind, before, index)
 
     def _replace(self, record: Record, place: int) -> None:
-        before = self.record(record.id)
+        before = None if record.first == record.index else self.record(record.id)
         if before is not None:
             self._connection.execute(_CLOSE, (record.index, record.id))
         body = None if record.body is None else encode(record.body).decode()
