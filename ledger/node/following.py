@@ -77,6 +77,7 @@ class Following:
         self._pace = pace
         self._clock = clock
         self._log = log
+        self._followed = 0
         self._said: deque[str] = deque(maxlen=KEPT)
 
     async def run(self) -> None:
@@ -101,27 +102,28 @@ class Following:
             await source.backend.close()
 
     async def _keep_up(self) -> None:
-        number = failures = 0
+        failures = 0
         while True:
-            source = self.sources[number % len(self.sources)]
+            source = self.sources[self._followed]
             try:
                 wait = await self._follow(source)
-                number = failures = 0
+                self._followed = failures = 0
             except AlarmError as error:
                 self._failed(source, error)
                 wait = self._pace.between_polls()
             except Exception as error:  # noqa: BLE001 - whatever a source makes us stumble over, the agent goes on
                 self._failed(source, error)
                 wait = self._pace.after_failures(failures // len(self.sources))
-                number, failures = number + 1, failures + 1
+                self._followed = (self._followed + 1) % len(self.sources)
+                failures += 1
             await asyncio.sleep(wait)
 
     async def _compare(self) -> None:
-        number = 0
+        step = 0
         while True:
             await asyncio.sleep(self._pace.between_comparisons())
-            source = self.sources[1 + number % (len(self.sources) - 1)]
-            number += 1
+            step = step % (len(self.sources) - 1) + 1
+            source = self.sources[(self._followed + step) % len(self.sources)]
             try:
                 await self._step(source)
             except Exception as error:  # noqa: BLE001 - as above
