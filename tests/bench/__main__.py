@@ -14,10 +14,11 @@ from pathlib import Path
 
 from tests.bench.baselines import measure_signatures
 from tests.bench.entries import measure_sizes
-from tests.bench.etcd import find_etcd, measure_etcd
+from tests.bench.etcd import find_etcd
 from tests.bench.figures import Report
 from tests.bench.folding import measure_folding
 from tests.bench.network import make_network
+from tests.bench.serving import measure_serving
 from tests.bench.storing import measure_storing
 
 
@@ -29,7 +30,7 @@ class Amounts:
     load: int
 
 
-FULL = Amounts(fold=100_000, load=12_000)
+FULL = Amounts(fold=100_000, load=8_000)
 QUICK = Amounts(fold=12_000, load=2_000)
 
 
@@ -43,10 +44,10 @@ def measure(report: Report, amounts: Amounts, folder: Path) -> None:
     measure_signatures(report, entries[: amounts.load])
     if find_etcd() is None:
         note("etcd is not here (Debian: etcd-server): no figures beside it")
-    measure_etcd(report, entries[: amounts.load], folder)
     log = [envelope.entry for envelope in network.genesis] + entries
     measure_folding(report, log, folder)
     measure_storing(report, log, folder)
+    measure_serving(report, amounts.load, folder)
 
 
 def note(text: str) -> None:

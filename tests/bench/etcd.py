@@ -1,41 +1,26 @@
-"""etcd over TLS, when this machine has it: the same entries, the same load program, the same disk."""
+"""etcd over TLS, when this machine has it: a server of others that makes the same promise, durable and ordered, on the same disk."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import socket
 import ssl
 import subprocess
 import time
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 from urllib.error import URLError
 from urllib.request import urlopen
 
 import trustme
 
-from ledger.core.tiles import frame
-from tests.bench.figures import Figure, Report
-from tests.support.go_tools import LOAD, built
+from tests.bench.loading import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
 START_SECONDS = 20
-LOAD_SECONDS = 320
-CONNECTIONS = (1, 32)
-WARMUP = 200
-
-
-class Outcome(TypedDict):
-    """What the load program prints."""
-
-    count: int
-    seconds: float
-    p50_ms: float
-    p99_ms: float
 
 
 def find_etcd() -> str | None:
@@ -43,32 +28,10 @@ def find_etcd() -> str | None:
     return shutil.which("etcd")
 
 
-def run_load(*arguments: str) -> Outcome:
-    """Run the load program; CalledProcessError if anything was not acknowledged."""
-    done = subprocess.run([str(built(LOAD)), *arguments], capture_output=True, text=True, timeout=LOAD_SECONDS, check=False)
-    if done.returncode:
-        raise RuntimeError(done.stderr.strip())
-    outcome: Outcome = json.loads(done.stdout)
-    return outcome
-
-
-def measure_etcd(report: Report, entries: Sequence[bytes], folder: Path) -> None:
-    """Put entries of the product's own sizes, at 1 and at 32 connections."""
-    server = find_etcd()
-    if server is None:
-        return
-    (folder / "entries").write_bytes(frame(entries))
-    with etcd_running(server, folder) as url:
-        for connections in CONNECTIONS:
-            arguments = ("-target=etcd", f"-url={url}", f"-ca={folder / 'ca.pem'}", f"-entries={folder / 'entries'}")
-            outcome = run_load(*arguments, f"-connections={connections}", f"-warmup={WARMUP}")
-            remark = f"put over TLS, p50 {outcome['p50_ms']:.2f} ms, p99 {outcome['p99_ms']:.2f} ms"
-            report.add(Figure(f"etcd, {connections}", outcome["count"] / outcome["seconds"], "/s", remark=remark))
-
-
 @contextlib.contextmanager
-def etcd_running(server: str, folder: Path) -> Iterator[str]:
-    """Run a single etcd over TLS on loopback while inside; give its URL."""
+def etcd_running(server: str, folder: Path) -> Iterator[Target]:
+    """Run a single etcd over TLS on loopback while inside."""
+    folder.mkdir()
     authority, url, peer = trustme.CA(), f"https://127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}"
     certificate = authority.issue_cert("127.0.0.1")
     authority.cert_pem.write_to_path(folder / "ca.pem")
@@ -89,7 +52,7 @@ def etcd_running(server: str, folder: Path) -> Iterator[str]:
         process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             _await_health(url, folder, process)
-            yield url
+            yield Target("etcd", url, folder / "ca.pem", folder / "ca.pem", process.pid)
         finally:
             process.terminate()
             process.wait(timeout=START_SECONDS)

@@ -1,0 +1,98 @@
+"""One load program on two servers, in turns: etcd and a master, each a process of its own behind TLS on loopback."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
+
+from ledger.core.tiles import frame
+from tests.bench.figures import Figure, Report
+from tests.support.go_tools import LOAD, built
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LOAD_SECONDS = 320
+WARMUP = 100
+
+
+class Outcome(TypedDict):
+    """What the load program prints."""
+
+    count: int
+    seconds: float
+    p50_ms: float
+    p99_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A server under load: what the program calls it, where it is, what it asks for, and its process."""
+
+    name: str
+    url: str
+    ca_file: Path
+    token_file: Path
+    pid: int
+
+    def load(self, entries: Path, connections: int) -> Outcome:
+        """Send the entries, one at a time on each connection. RuntimeError if anything was not acknowledged."""
+        arguments = (f"-target={self.name}", f"-url={self.url}", f"-ca={self.ca_file}", f"-token-file={self.token_file}")
+        amounts = (f"-entries={entries}", f"-connections={connections}", f"-warmup={WARMUP}")
+        done = subprocess.run([str(built(LOAD)), *arguments, *amounts], capture_output=True, text=True, timeout=LOAD_SECONDS, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{self.name}: {done.stderr.strip()}")
+        outcome: Outcome = json.loads(done.stdout)
+        return outcome
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time that its process has taken so far, all threads together."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(") ")[2].split()
+        return (int(fields[11]) + int(fields[12])) / 100
+
+    def resident(self) -> int:
+        """Return the bytes of its process that are in memory now."""
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+        raise RuntimeError(f"{self.name} is gone")
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What the rounds at one number of connections gave."""
+
+    outcomes: list[Outcome]
+    cpu: float = 0.0
+
+    def figure(self, name: str, baseline: str | None) -> Figure:
+        """Return the median rate, with the median latencies and the CPU that each entry took."""
+        p50, p99 = (statistics.median(one[key] for one in self.outcomes) for key in ("p50_ms", "p99_ms"))
+        each = self.cpu / sum(one["count"] + WARMUP for one in self.outcomes) * 1e6
+        remark = f"p50 {p50:.2f} ms, p99 {p99:.2f} ms, {each:.0f} µs CPU"
+        rate = statistics.median(one["count"] / one["seconds"] for one in self.outcomes)
+        return Figure(name, rate, "/s", baseline, remark)
+
+
+def take_turns(report: Report, targets: Sequence[Target], rounds: Sequence[Path], connections: int) -> None:
+    """Load each target with the entries of each round, one target after the other, and report each beside the first."""
+    loaded = {target.name: Loaded([]) for target in targets}
+    for entries in rounds:
+        for target in targets:
+            before = target.cpu_seconds()
+            loaded[target.name].outcomes.append(target.load(entries, connections))
+            loaded[target.name].cpu += target.cpu_seconds() - before
+    first = f"{targets[0].name}, {connections}"
+    for name, one in loaded.items():
+        title = f"{name}, {connections}"
+        report.add(one.figure(title, None if title == first else first))
+
+
+def write_entries(place: Path, entries: Sequence[bytes]) -> Path:
+    """Write entries for the load program."""
+    place.write_bytes(frame(entries))
+    return place
