@@ -2,33 +2,36 @@
 
 Whoever holds a note of a larger tree, or of another tree of the same size, proves by it that this master runs on an old
 backup, or that its key signed elsewhere. Then nothing is signed any more; reading goes on. A note without a good line of a
-log key that this log knows counts for nothing.
+log key that is open now counts for nothing: a key that was given up, stolen ones among them, says nothing of the present end.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ledger.core.checkpoint import parse_checkpoint
-from ledger.core.errors import SignatureError
+from ledger.core.errors import FormatError, SignatureError
 from ledger.core.fold import present_root
 from ledger.core.limits import LIMITS
 from ledger.core.merkle import tree_root
-from ledger.core.note import good_lines, parse_note, parse_vkey
+from ledger.core.note import LOG_KIND, good_lines, parse_note, parse_vkey
+from ledger.core.trust.tenure import tenures
+from ledger.engine.signing import placed_roots
 from ledger.home.files import write_file
 from ledger.http.call import Call, json_response
 from ledger.http.routes import Route
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
     from pathlib import Path
 
     from aiohttp import web
 
-    from ledger.core.note import Note
+    from ledger.core.note import Note, VerifierKey
     from ledger.engine.snapshot import Snapshot
     from ledger.http.log_routes import Reads
 
@@ -65,26 +68,46 @@ class ForkRoutes:
         found = await self._reads.read(lambda snapshot: compare(snapshot, note))
         if not found.fits:
             reason = f"a checkpoint of size {said.size}, signed by this log, does not fit the log of size {found.size}"
-            await asyncio.to_thread(self._keep, raw, found.ours)
+            await asyncio.to_thread(self._keep, note.text, raw, found.ours)
             await self._alarm(reason)
         return json_response({"known": found.fits, "size": found.size})
 
-    def _keep(self, theirs: bytes, ours: bytes | None) -> None:
-        name = hashlib.sha256(theirs).hexdigest()[:16]
+    def _keep(self, claim: str, theirs: bytes, ours: bytes | None) -> None:
+        """Keep one case once, however its note is dressed: whoever has it could fill the disk with copies."""
+        name = hashlib.sha256(claim.encode()).hexdigest()[:16]
+        presented = self._evidence / f"fork-{name}-presented.note"
+        if presented.exists():
+            return
         self._evidence.mkdir(mode=0o700, exist_ok=True)
-        write_file(self._evidence / f"fork-{name}-presented.note", theirs)
+        write_file(presented, theirs)
         if ours is not None:
             write_file(self._evidence / f"fork-{name}-own.note", ours)
 
 
 def compare(snapshot: Snapshot, note: Note) -> Comparison:
-    """Compare a note with the log. Raises `SignatureError` unless a log key of the present root signed it for this origin."""
-    root = present_root(snapshot.state())
+    """Compare a note with the log. Raises `SignatureError` unless a log key that is open now signed it for this origin."""
+    root, head = present_root(snapshot.state()), snapshot.head()
     said = parse_checkpoint(note.text)
     if root is None or said.origin != root.origin:
         raise SignatureError("this checkpoint is of another log")
-    if not good_lines(note, [parse_vkey(key.vkey) for key in root.log_keys]):
-        raise SignatureError("no log key of this log signed this checkpoint")
-    head = snapshot.head()
+    if not good_lines(note, open_keys(snapshot, said.size)):
+        raise SignatureError("no open log key of this log signed this checkpoint")
     fits = said.size <= head.size and tree_root(said.size, snapshot) == said.root
     return Comparison(head.size, snapshot.checkpoint(), fits)
+
+
+def open_keys(snapshot: Snapshot, size: int) -> list[VerifierKey]:
+    """Return the log keys that are open both at `size` and at the end of the log."""
+    sizes = (size, snapshot.head().size)
+    listed = tenures(placed_roots(snapshot.connection)).items()
+    return known_keys(vkey for vkey, tenure in listed if all(map(tenure.covers, sizes)))
+
+
+def known_keys(vkeys: Iterable[str]) -> list[VerifierKey]:
+    """Return the log keys among `vkeys`. What is none is passed over: the fold does not look at them."""
+    found = []
+    for text in vkeys:
+        with suppress(FormatError):
+            key = parse_vkey(text)
+            found += [key] if key.kind == LOG_KIND else []
+    return found
