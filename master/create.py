@@ -6,9 +6,12 @@ the middle leaves no half network.
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -28,7 +31,6 @@ from .defaults import FRESH_FOR_SECONDS, STALE_AFTER_SECONDS, STATE_EVERY, defau
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from ledger.core.canonical import JSONObject
     from ledger.core.envelope import Envelope
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 SERVER = "master"
 ADMIN = "admin"
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+HTTPS_PORT = 443
 LOG_KEYS = ("log", "clock", "mark")
 ADMIN_KEYS = ("admin", "member")
 SERVER_KEYS = ("server", "token")
@@ -64,6 +67,11 @@ class CreatedNetwork:
     url: str
     size: int
 
+    @property
+    def served(self) -> bool:
+        """Tell whether a master serves it, so that admin and log can live apart."""
+        return self.url.startswith("https:")
+
     def facts(self) -> dict[str, object]:
         """Return what `-o json` shows."""
         return {"network": self.network, "name": self.name, "home": str(self.home), "url": self.url, "size": self.size}
@@ -76,10 +84,13 @@ async def create_network(home: Path, wanted: NewNetwork, clock: Clock) -> Create
     database = _database(wanted.url)
     places = _places(home, wanted, database)
     drafts = [Home(place.path.with_name(f".{place.path.name}.{secrets.token_hex(4)}")) for place in places]
+    draft_database = None if database is None else _drafted(database, places[0], drafts[0])
     try:
         for draft in drafts:
             draft.create()
-        network, size = await _Founding(drafts[0], drafts[-1], wanted, clock, database).found()
+        if draft_database is not None and database != draft_database:
+            draft_database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        network, size = await _Founding(drafts[0], drafts[-1], wanted, clock, draft_database).found()
         for draft, place in zip(drafts, places, strict=True):
             _settle(draft, place)
     finally:
@@ -88,13 +99,27 @@ async def create_network(home: Path, wanted: NewNetwork, clock: Clock) -> Create
     return CreatedNetwork(network, wanted.name, places[0].path, wanted.url, size)
 
 
+def _drafted(database: Path, place: Home, draft: Home) -> Path:
+    """Return where to make an embedded ledger: one inside the new home moves with it, another stands at its place at once."""
+    return draft.path / database.relative_to(place.path) if database.is_relative_to(place.path) else database
+
+
 def _places(home: Path, wanted: NewNetwork, database: Path | None) -> list[Home]:
     """Return the homes to make: that of the log, and that of the admin if it is another."""
-    places = [Home(path.absolute()) for path in (home, wanted.admin_home) if path is not None]
+    if database is not None and wanted.admin_home is not None:
+        raise UsageError(
+            "an embedded ledger is written by the one home that holds its keys", advice="Leave --admin-home out, or give an https:// URL."
+        )
+    paths = [Path(os.path.normpath(path.absolute())) for path in (home, wanted.admin_home) if path is not None]
+    if len(paths) > 1 and (paths[0].is_relative_to(paths[1]) or paths[1].is_relative_to(paths[0])):
+        raise UsageError(f"{paths[1]} and {paths[0]} are not two homes", advice="Name another directory with --admin-home.")
+    places = [Home(path) for path in paths]
     for place in places:
         _require_empty(place)
     if database is not None and database.exists():
         raise ConflictError(f"{database} exists already", advice="Choose another place; nothing is ever overwritten.")
+    if database is not None and not database.is_relative_to(places[0].path) and not database.parent.is_dir():
+        raise UsageError(f"there is no directory {database.parent}", advice="Make it first, or put the ledger into the home.")
     return places
 
 
@@ -107,15 +132,13 @@ def _settle(draft: Home, place: Home) -> None:
 def _require_empty(home: Home) -> None:
     if home.path.exists() and (not home.path.is_dir() or any(home.path.iterdir())):
         raise ConflictError(f"{home.path} is not empty", advice="Name another directory with --home; nothing is ever overwritten.")
-    if not home.path.parent.is_dir():
-        raise UsageError(f"there is no directory {home.path.parent}", advice="Make it first.")
 
 
 def _database(url: str) -> Path | None:
     """Return the file of an embedded ledger, None for one that a master serves. UsageError for what cannot be created here."""
     parsed = parse_ledger_url(url)
     if parsed.family == "sqlite":
-        return parsed.file()
+        return Path(os.path.normpath(parsed.file()))
     if parsed.scheme != "https":
         raise UsageError(f"a network cannot be created at {url}", advice="Give https://HOST:PORT or sqlite:///PATH.")
     parsed.require_bare()
@@ -212,9 +235,23 @@ class _Founding:
             "log_vkeys": [vkey],
             "server": SERVER if served else None,
         }
-        own = {"role": "master", "name": SERVER, "public_read": self._wanted.public_read} if served else {"role": "member", "name": ADMIN}
-        self._home.write_config({**own, **common})
+        member: dict[str, object] = {"role": "member", "name": ADMIN}
+        self._home.write_config({**(self._master() if served else member), **common})
         if self._admin_home is not self._home:
-            self._admin_home.write_config({"role": "member", "name": ADMIN, **common})
-            if served:
-                shutil.copyfile(self._home.ca_file, self._admin_home.ca_file)
+            self._admin_home.write_config({**member, **common})
+            shutil.copyfile(self._home.ca_file, self._admin_home.ca_file)
+
+    def _master(self) -> dict[str, object]:
+        return {"role": "master", "name": SERVER, "listen": _listen(self._wanted.url), "public_read": self._wanted.public_read}
+
+
+def _listen(url: str) -> str | None:
+    """Return where to listen for `url`: at its address, or where the settings say if it is a name that any interface may have."""
+    host, port = parse_ledger_url(url).endpoint(HTTPS_PORT)
+    if host == "localhost":
+        return f"127.0.0.1:{port}"
+    try:
+        ip_address(host)
+    except ValueError:
+        return None
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+from typing import TYPE_CHECKING
 
-import apsw
 import click
-from click.shell_completion import BashComplete, ShellComplete, ZshComplete
 
 from . import output
 from .options import Invocation, common
 from .options import output as forms
+from .verbs import Command
+
+if TYPE_CHECKING:
+    from click.shell_completion import ShellComplete
 
 
 def add_to(cli: click.Group) -> None:
@@ -20,30 +23,38 @@ def add_to(cli: click.Group) -> None:
     cli.add_command(completion)
 
 
-@click.command()
+@click.command(cls=Command)
 @forms("table", "json")
 @common
 def version(invocation: Invocation) -> None:
-    """Print the versions of this program and of what it stands on."""
+    """Print the versions of this program and of what it stands on.
+
+    For example:
+      ledger-cli version -o json
+    """
+    import apsw  # noqa: PLC0415 - no other command of this file needs it
+
     facts = {
         "metaledger": importlib.metadata.version("metaledger"),
         "python": platform.python_version(),
         "sqlite": apsw.sqlite_lib_version(),
         **{name: importlib.metadata.version(name) for name in ("aiohttp", "cryptography", "PyNaCl")},
     }
-    output.answer(output.one(facts, invocation.form))
+    output.one(facts, invocation.form)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("shell", type=click.Choice(["bash", "zsh"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    r"""Print a completion script; add it to your shell's start-up file.
+    """Print a completion script; add it to your shell's start-up file.
 
-    \b
-    Example:
+    For example:
       ledger-cli completion bash >> ~/.bashrc
+      ledger-cli completion zsh >> ~/.zshrc
     """
+    from click.shell_completion import BashComplete, ZshComplete  # noqa: PLC0415 - one command needs it
+
     classes: dict[str, type[ShellComplete]] = {"bash": BashComplete, "zsh": ZshComplete}
     root = context.find_root()
     output.answer(classes[shell](root.command, {}, "ledger-cli", "_LEDGER_CLI_COMPLETE").source())

@@ -12,6 +12,8 @@ from ledger.core.errors import FormatError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+MARK = b"\xef\xbb\xbf"  # that some editors put at the beginning of UTF-8
+
 
 def read_source(name: str) -> bytes:
     """Return what the file holds, or standard input for `-`. UsageError when it cannot be read."""
@@ -20,38 +22,42 @@ def read_source(name: str) -> bytes:
     try:
         return Path(name).read_bytes()
     except OSError as error:
-        raise UsageError(f"cannot read {name}: {error.strerror}") from error
+        raise UsageError(f"cannot read {name}: {error.strerror}", advice="Check the path; - reads standard input.") from error
+
+
+def parse_document(content: bytes, name: str) -> JSON:
+    """Return the one JSON value in `content`. FormatError names the file."""
+    try:
+        return load(content.removeprefix(MARK))
+    except FormatError as error:
+        raise FormatError(f"{name}: {error.message}") from error
 
 
 def parse_documents(content: bytes, name: str) -> list[JSON]:
     """Return the policies in `content`. FormatError names the file, and the line where lines are read."""
-    text = content.strip()
-    if not text:
+    content = content.removeprefix(MARK)
+    if not content.strip():
         raise FormatError(f"{name} holds no policy")
+    lines = [(number, line.strip()) for number, line in enumerate(content.split(b"\n"), 1) if line.strip()]
+    if len(lines) > 1 and _is_object(lines[0][1]):
+        return [parse_document(line, f"{name}, line {number}") for number, line in lines]
+    whole = parse_document(content, name)
+    return whole if isinstance(whole, list) else [whole]
+
+
+def _is_object(line: bytes) -> bool:
+    """Tell whether a first line is an object of its own, so that the others are, too."""
+    if not line.startswith(b"{") or not line.endswith(b"}"):
+        return False
     try:
-        whole = load(text)
-    except FormatError as error:
-        lines = text.split(b"\n")
-        if len(lines) == 1 or not _is_lines(lines):
-            raise FormatError(f"{name}: {error.message}") from error
-    else:
-        return whole if isinstance(whole, list) else [whole]
-    return [_line(line, number, name) for number, line in enumerate(content.split(b"\n"), 1) if line.strip()]
-
-
-def _is_lines(lines: Sequence[bytes]) -> bool:
-    """Tell whether this looks like one object a line rather than one broken document."""
-    first = next(line for line in lines if line.strip()).strip()
-    return first.startswith(b"{") and first.endswith(b"}")
-
-
-def _line(line: bytes, number: int, name: str) -> JSON:
-    try:
-        return load(line)
-    except FormatError as error:
-        raise FormatError(f"{name}, line {number}: {error.message}") from error
+        load(line)
+    except FormatError:
+        return line.count(b"{") == line.count(b"}")  # broken, but not the beginning of a longer object
+    return True
 
 
 def read_documents(names: Sequence[str]) -> list[JSON]:
-    """Return the policies of all sources, in order."""
+    """Return the policies of all sources, in order. UsageError when standard input is named twice."""
+    if list(names).count("-") > 1:
+        raise UsageError("standard input can be read once", advice="Name - once.")
     return [policy for name in names for policy in parse_documents(read_source(name), name)]

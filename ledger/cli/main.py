@@ -8,34 +8,38 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ledger.core.errors import EXIT_CODE, LedgerError, lookup
+from ledger.core.errors import EXIT_CODE, InternalError, LedgerError, UnavailableError, UsageError, lookup
 
 from . import about, members, network, output, policies, prove, query, serve
 from .options import Invocation, common
+from .verbs import Group
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 INTERRUPTED = 130
+VERBOSE = {"-v", "--verbose"}
 
 
 @click.group(
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    cls=Group,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Exit codes: 0 yes · 1 verified false or not found · 2 usage or invalid input · 3 not allowed · "
-    "4 unreachable, stale or not ready · 5 conflict, rollback or split view.",
+    "4 unreachable, stale or not ready · 5 conflict, rollback or split view. docs/cli.md has every command.",
 )
 @common
 def cli(_invocation: Invocation) -> None:
-    r"""Keep, read and verify the metadata ledger of an edge network.
+    """Keep, read and verify the metadata ledger of an edge network.
 
-    \b
     Start here:
-      ledger-cli create network demo        a network in this home
-      ledger-cli run master                 serve it
-      ledger-cli create invite node-1 --type node
-      ledger-cli join TOKEN --home ./node-1 a node's own home
-      ledger-cli publish policy FILE        sign and publish
-      ledger-cli get operator where company = acme
+      ledger-cli create network demo                         a network, in this home
+      ledger-cli run master                                  serve it
+      ledger-cli create invite node-1 --type node --out FILE let a node in
+      ledger-cli join @FILE --home ./node-1                  a node's own home
+      ledger-cli publish policy FILE                         sign and publish
+      ledger-cli get operator where company = acme           ask
+      ledger-cli get receipt ID -o FILE                      proof of it
+      ledger-cli verify receipt FILE                         check the proof, offline
     """
 
 
@@ -44,23 +48,50 @@ for module in (network, members, policies, query, prove, serve, about):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code (docs/concepts.md, or `ledger-cli --help`)."""
-    context_object = Invocation()
+    """Run one command; return its exit code (docs/cli.md, or `ledger-cli --help`)."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        result = cli.main(words, prog_name="ledger-cli", standalone_mode=False, obj=context_object)
-    except click.ClickException as error:
+        result = cli.main(words, prog_name="ledger-cli", standalone_mode=False, obj=Invocation())
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
+    except click.ClickException as error:
+        return _fail(_usage(error), words)
     except (click.Abort, KeyboardInterrupt):
         output.note("interrupted")
         return INTERRUPTED
     except LedgerError as error:
-        if {"-v", "--verbose"} & set(words):
-            output.note("".join(traceback.format_exception(error)).rstrip())
-        output.failure(error)
-        return lookup(EXIT_CODE, error)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader has gone (`| head`); nothing is left to say
-        return 0
+        return _fail(error, words)
+    except OSError as error:
+        return _fail(_refused(error), words)
+    except Exception as error:  # noqa: BLE001 - the last resort: two lines and an exit code, for bugs too
+        return _fail(_bug(error), words)
     return result if isinstance(result, int) else 0
+
+
+def _fail(error: LedgerError, words: Sequence[str]) -> int:
+    if VERBOSE & set(words):
+        output.note("".join(traceback.format_exception(error)).rstrip())
+    output.failure(error)
+    return lookup(EXIT_CODE, error)
+
+
+def _usage(error: click.ClickException) -> UsageError:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    path = "ledger-cli" if context is None else context.command_path
+    found = UsageError(error.format_message().rstrip("."), advice=f"See `{path} --help`.")
+    found.__cause__ = error
+    return found
+
+
+def _refused(error: OSError) -> LedgerError:
+    what = error.strerror or str(error) or type(error).__name__
+    found = UnavailableError(what if error.filename is None else f"{error.filename}: {what}", advice="Check the path and who may write it.")
+    found.__cause__ = error
+    return found
+
+
+def _bug(error: Exception) -> LedgerError:
+    found = InternalError(f"{type(error).__name__}: {error}", advice="This is a bug: report it with what -v shows.")
+    found.__cause__ = error
+    return found

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
-from ledger.client.joining import join_home
 from ledger.core.errors import UsageError
 from ledger.home.files import write_file
 
 from . import output
-from .documents import read_source
 from .options import Invocation, common, run
 from .options import output as forms
-from .verbs import verb
+from .verbs import Command, verb
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+LONGEST = 3650 * 86400
+SCOPES = ("read", "write", "operate")
+
+CREATE = """Make something new: a network, an invite, a token.
+
+For example:
+  ledger-cli create network demo
+  ledger-cli create invite node-1 --type node --out node-1.token
+  ledger-cli create token
+"""
 
 
 class Duration(click.ParamType[int]):
@@ -29,76 +38,94 @@ class Duration(click.ParamType[int]):
         if isinstance(value, int):
             return value
         text = str(value)
-        if text[-1:] not in SECONDS or not text[:-1].isascii() or not text[:-1].isdigit() or int(text[:-1]) < 1:
+        number = text[:-1]
+        if text[-1:] not in SECONDS or not (number.isascii() and number.isdigit() and len(number) <= len(str(LONGEST))):
             self.fail(f"{text!r} is no time span; write 90s, 15m, 1h or 7d", param, ctx)
-        return int(text[:-1]) * SECONDS[text[-1]]
+        seconds = int(number) * SECONDS[text[-1]]
+        if not 0 < seconds <= LONGEST:
+            self.fail(f"{text!r} is not between 1s and 3650d", param, ctx)
+        return seconds
 
 
 def add_to(cli: click.Group) -> None:
     """Hang these commands under the root."""
-    create = verb(cli, "create", "Make something new.")
+    create = verb(cli, "create", CREATE)
     create.add_command(invite)
     create.add_command(token)
     cli.add_command(join)
 
 
-@click.command("invite")
+@click.command("invite", cls=Command)
 @click.argument("name")
 @click.option("--type", "member_type", type=click.Choice(["node", "user", "service", "admin"]), required=True, help="What the newcomer is.")
-@click.option("--permissions", multiple=True, metavar="ID", help="Permissions to give; default: those of the type.")
+@click.option("--permissions", multiple=True, metavar="ID", help="Permissions to give; may be repeated. Default: those of the type.")
 @click.option("--ttl", type=Duration(), default="1h", show_default=True, help="How long the invite is good.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the token to this new file (0600) instead of stdout.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the token to this new file (0600), not to stdout.")
 @common
 def invite(invocation: Invocation, name: str, member_type: str, permissions: tuple[str, ...], ttl: int, out: Path | None) -> None:
-    r"""Invite a node, user, service or admin. Prints the join token: whoever holds it can join, once.
+    """Invite a node, user, service or admin. Prints the join token: whoever holds it can join, once.
 
-    \b
-    Example:
+    For example:
       ledger-cli create invite node-1 --type node --out node-1.token
     """
-    if out is not None and out.exists():
-        raise UsageError(f"{out} exists already")
 
     async def work() -> str:
         async with invocation.client() as client:
             return await client.invite(name, member_type, permissions=permissions, ttl=ttl)
 
-    text = run(work())
     if out is None:
-        output.answer(text)
-    else:
-        write_file(out, (text + "\n").encode(), replace=False)
-        output.note(f"join token for {name} written to {out}")
+        output.answer(run(work()))
+        return
+    write_file(out, b"", replace=False)  # taken before anything is published, so that no token is lost
+    try:
+        write_file(out, (run(work()) + "\n").encode())
+    except BaseException:
+        out.unlink(missing_ok=True)
+        raise
+    output.note(f"join token for {name} written to {out}")
 
 
-@click.command("token")
-@click.option("--scope", default="read", show_default=True, help="What it is good for: read, write or operate.")
+@click.command("token", cls=Command)
+@click.option("--scope", default="read", show_default=True, type=click.Choice(SCOPES), help="What it is good for.")
 @common
 def token(invocation: Invocation, scope: str) -> None:
-    r"""Print an access token of this home's identity, for curl and other programs. It is good for 15 minutes.
+    """Print an access token of this home's identity, for curl and other programs. It is good for 15 minutes.
 
-    \b
-    Example:
-      curl --cacert ~/.metaledger/tls/ca.pem -H "Authorization: Bearer $(ledger-cli create token)" https://127.0.0.1:8443/v1/status
+    A token is good at one server: that of the ledger URL.
+
+    For example:
+      curl --cacert ~/.metaledger/tls/ca.pem -H "Authorization: Bearer $(ledger-cli create token)" https://127.0.0.1:8443/v1/policies
     """
+    place = invocation.place()
+    if place.embedded:
+        raise UsageError("an embedded ledger has no server, so there is nothing to show a token to", advice="Read the file itself.")
 
     async def work() -> str:
-        async with invocation.client() as client:
-            return await client.access_token(scope=scope)
+        async with place.transport(scope=scope) as transport:
+            return await transport.token()
 
     output.answer(run(work()))
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("token", metavar="TOKEN|@FILE|-")
+@click.option("--name", "hosts", multiple=True, metavar="HOST", help="A name or address in this member's certificate; may be repeated.")
 @forms("table", "json")
 @common
-def join(invocation: Invocation, token: str) -> None:
+def join(invocation: Invocation, token: str, hosts: tuple[str, ...]) -> None:
     """Join a network with a token, in an empty home.
 
     Makes the key, pins the network's CA, publishes the member statement, gets the certificate and
-    verifies the whole ledger. A token in argv can be seen by others on this machine: prefer @FILE or -.
+    verifies the whole ledger. A join that was stopped is taken up again with the same token.
+    A token in argv can be seen by others on this machine: prefer @FILE or -.
+
+    For example:
+      ledger-cli join @node-1.token --home ./node-1
+      ledger-cli join - --home ./node-1 < node-1.token
     """
-    text = token if not token.startswith(("@", "-")) else read_source(token.removeprefix("@")).decode("utf-8", "replace")
-    joined = run(join_home(invocation.home_path(), text.strip()))
-    output.answer(output.one(joined.facts(), invocation.form))
+    from auth.join import read_join_token  # noqa: PLC0415 - what the other commands need not load
+    from ledger.client.joining import join_home  # noqa: PLC0415 - as above
+
+    invited = read_join_token(token, sys.stdin.buffer, lambda text: output.note(f"warning: {text}"))
+    joined = run(join_home(invocation.home_path(), invited.encode(), hosts=hosts))
+    output.one(joined.facts(), invocation.form)

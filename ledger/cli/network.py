@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING
 
 import click
 
 from ledger.home.clock import SystemClock
-from master.create import NewNetwork, create_network
 
 from . import output
+from .members import CREATE
 from .options import Invocation, common, run
 from .options import output as forms
-from .verbs import verb
+from .verbs import Command, verb
+
+if TYPE_CHECKING:
+    from master.create import CreatedNetwork
 
 
 def add_to(cli: click.Group) -> None:
     """Hang these commands under the root."""
-    verb(cli, "create", "Make something new.").add_command(network)
+    verb(cli, "create", CREATE).add_command(network)
 
 
-@click.command("network")
+@click.command("network", cls=Command)
 @click.argument("name")
 @click.option(
     "--url",
@@ -34,22 +39,34 @@ def add_to(cli: click.Group) -> None:
 @forms("table", "json", "id")
 @common
 def network(invocation: Invocation, name: str, url: str, hosts: tuple[str, ...], public_read: bool, admin_home: Path | None) -> None:
-    r"""Create a network in this home: its first root, keys, certificates and default policies.
+    """Create a network in this home: its first root, keys, certificates and default policies.
 
     Prints the network id, which is what every node pins. Refuses a home that is in use.
 
-    \b
-    Examples:
+    For example:
       ledger-cli create network demo
+      ledger-cli create network demo --url https://ledger.example:8443 --admin-home ./admin
       ledger-cli create network demo --url sqlite:///var/lib/demo/ledger.db
     """
+    from master.create import NewNetwork, create_network  # noqa: PLC0415 - what the other commands need not load
+
     wanted = NewNetwork(name=name, url=url, hosts=hosts, public_read=public_read, admin_home=admin_home)
     created = run(create_network(invocation.home_path(), wanted, SystemClock()))
     if invocation.form == "json":
-        output.answer(output.as_json(created.facts()))
+        output.one(created.facts(), "json")
     else:
         output.answer(created.network)
     output.note(f"network {name} created in {created.home}")
-    if admin_home is None:
-        output.note("this home holds the first admin's keys too: move keys/admin.pem and keys/member.pem to another machine,")
-        output.note("or create the network with --admin-home")
+    if admin_home is None and created.served:
+        output.note("this home holds the first admin's keys, too; to move them to a home of their own:")
+        output.note("  " + moving_command(created))
+
+
+def moving_command(created: CreatedNetwork) -> str:
+    """Return the shell command that moves the first admin's keys out of the master's home."""
+    home = quote(str(created.home))
+    config = "sed -e '/^listen = /d' -e '/^public_read = /d' -e 's/^role = .*/role = \"member\"/' -e 's/^name = .*/name = \"admin\"/'"
+    return (
+        f'ADMIN={home}-admin && mkdir -m 700 "$ADMIN" "$ADMIN/keys" "$ADMIN/tls" && {config} {home}/config.toml > "$ADMIN/config.toml"'
+        f' && cp {home}/tls/ca.pem "$ADMIN/tls/" && mv {home}/keys/admin.pem {home}/keys/member.pem "$ADMIN/keys/"'
+    )

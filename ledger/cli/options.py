@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
-from ledger.client.client import LedgerClient
-from ledger.home.settings import Settings, find_home, load_settings
+from ledger.home.settings import Settings, find_home, read_settings
+
+from . import output as out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+
+    from ledger.client.client import LedgerClient
+    from ledger.client.place import Place
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,32 +39,54 @@ class Invocation:
         return find_home(self.home)
 
     def settings(self, **flags: object) -> Settings:
-        """Return the settings of this home: flags, environment, config.toml, defaults, in that order."""
+        """Return the settings of this home: flags, environment, config.toml, defaults, in that order. Warnings go to stderr."""
         given = {"ledger": self.ledger, **flags}
-        return load_settings(self.home, {name: value for name, value in given.items() if value is not None})
+        reading = read_settings(self.home, {name: value for name, value in given.items() if value is not None})
+        _warn(reading.warnings)
+        return reading.settings
 
-    def client(self) -> LedgerClient:
-        """Return a client of this home's ledger, to be entered with `async with`."""
-        return LedgerClient.open(self.ledger, home=self.home)
+    def place(self) -> Place:
+        """Return this home as a client sees it, without opening anything. Warnings go to stderr."""
+        from ledger.client.place import Place  # noqa: PLC0415 - what `version`, `--help` and a wrong option need not load
+
+        place = Place.find(self.home, self.ledger)
+        _warn(place.warnings)
+        return place
+
+    def client(self, *, verifies: bool = False) -> LedgerClient:
+        """Return a client of this home's ledger, to be entered with `async with`.
+
+        Unless what is asked of it `verifies` all by itself, what the client takes on trust is said on stderr.
+        """
+        from ledger.client.client import LedgerClient  # noqa: PLC0415 - as above
+
+        place = self.place()
+        if place.caveat is not None and not verifies:
+            out.note(f"note: {place.caveat}")
+        return LedgerClient(place)
+
+
+def _warn(warnings: tuple[str, ...]) -> None:
+    for warning in warnings:
+        out.note(f"warning: {warning}")
 
 
 def common(command: Callable[P, R]) -> Callable[P, R]:
     """Give a command the options of every command; it receives them as its first argument, an `Invocation`."""
 
     @click.option(
-        "--home", type=click.Path(path_type=Path, file_okay=False), help="Home directory  [env: METALEDGER_HOME; default: ~/.metaledger]"
+        "--home", type=click.Path(path_type=Path, file_okay=False), help="Home directory.  [env: METALEDGER_HOME; default: ~/.metaledger]"
     )
-    @click.option("--ledger", metavar="URL", help="Ledger URL  [env: METALEDGER_LEDGER; default: the home's]")
+    @click.option("--ledger", metavar="URL", help="Ledger URL.  [env: METALEDGER_LEDGER; default: the home's]")
     @click.option("-v", "--verbose", is_flag=True, help="Show where an error comes from.")
     @click.pass_context
     @functools.wraps(command)
     def wrapper(context: click.Context, /, home: Path | None, ledger: str | None, verbose: bool, *args: Any, **kwargs: Any) -> R:
         before: Invocation = context.ensure_object(Invocation)
         context.obj = replace(before, home=home or before.home, ledger=ledger or before.ledger, verbose=verbose or before.verbose)
-        context.find_root().obj = context.obj
         if "form" in kwargs:
             context.obj = replace(context.obj, form=kwargs.pop("form"))
-        return command(context.obj, *args, **kwargs)  # type: ignore[arg-type]  # click passes the rest by name
+        return command(context.obj, *args, **kwargs)
 
     return wrapper  # type: ignore[return-value]  # click's decorators are untyped here
 

@@ -1,8 +1,13 @@
-"""What people and scripts see: answers on stdout, everything for people on stderr. The only place that prints."""
+"""What people and scripts see: answers on stdout, everything for people on stderr. The only place that prints.
+
+What is shown may come from strangers: nothing in it reaches a terminal as a control character.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -14,38 +19,52 @@ if TYPE_CHECKING:
 
     from ledger.core.errors import LedgerError
 
-MAX_CELL = 60
+MAX_CELL = 64  # a digest
+# Control characters, and those that turn the direction of what stands around them.
+UNSHOWN = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def answer(text: str) -> None:
-    """Print one answer, as it is, on stdout."""
-    click.echo(text)
+    """Print one answer, as it is, on stdout. A reader who has gone (`| head`) ends the command well."""
+    raw(text.encode(errors="surrogateescape") + b"\n")
 
 
 def raw(content: bytes) -> None:
     """Write bytes to stdout unchanged."""
-    sys.stdout.buffer.write(content)
-    sys.stdout.buffer.flush()
+    try:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter's last flush fails too
+        raise click.exceptions.Exit(0) from error
 
 
 def note(text: str) -> None:
     """Tell a person something, on stderr."""
-    click.echo(text, err=True)
+    click.echo(_shown(text), err=True)
+
+
+def _shown(text: str) -> str:
+    return UNSHOWN.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
 
 
 def as_json(value: object) -> str:
     """Return JSON for `-o json`: two-space indent, names in the order given."""
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    return _shown(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def as_line(value: object) -> str:
     """Return JSON in one line for `-o jsonl`."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _shown(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
-def failure(error: LedgerError) -> None:
+def failure(error: LedgerError, about: str = "") -> None:
     """Say what went wrong and what to do, one line each."""
-    note(f"error: {_one_line(error.message)} [{error.code}]")
+    note(f"error: {about}{_one_line(error.message)} [{error.code}]")
     note(f"  {_one_line(error.hint)}")
 
 
@@ -56,38 +75,46 @@ def _one_line(text: str) -> str:
 def cell(value: object) -> str:
     """Return one table cell: text as it is, the rest as short JSON."""
     text = value if isinstance(value, str) else "" if value is None else as_line(value)
-    text = _one_line(text)
+    text = _shown(_one_line(text))
     return text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "…"
 
 
 def table(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
     """Return rows as an aligned table with a heading, as kubectl prints them."""
-    lines = [[name.upper() for name in columns], *([cell(row.get(name)) for name in columns] for row in rows)]
+    lines = [[cell(name).upper() for name in columns], *([cell(row.get(name)) for name in columns] for row in rows)]
     widths = [max(len(line[place]) for line in lines) for place in range(len(columns))]
     return "\n".join("   ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines)
 
 
-def rows(found: Sequence[Mapping[str, object]], columns: Sequence[str], form: str) -> str:
-    """Return `found` in the form asked for: table, json, jsonl or id. Text without a last newline."""
+def rows(found: Sequence[Mapping[str, object]], columns: Sequence[str], form: str) -> None:
+    """Print `found` in the form asked for: table, json, jsonl or id. Nothing found is `[]` in JSON and nothing in the other forms."""
     if form == "json":
-        return as_json(list(found))
-    if form == "jsonl":
-        return "\n".join(map(as_line, found))
-    if form == "id":
-        return "\n".join(str(row.get("id", "")) for row in found)
-    return table(columns, found)
+        answer(as_json(list(found)))
+    elif not found:
+        return
+    elif form == "jsonl":
+        answer("\n".join(map(as_line, found)))
+    elif form == "id":
+        answer("\n".join(str(row["id"]) for row in found))
+    else:
+        answer(table(columns, found))
 
 
-def one(facts: Mapping[str, object], form: str) -> str:
-    """Return one thing: JSON, its id, or a line a fact."""
+def one(facts: Mapping[str, object], form: str) -> None:
+    """Print one thing: JSON, its id, or a line a fact."""
     if form == "json":
-        return as_json(dict(facts))
-    if form == "jsonl":
-        return as_line(dict(facts))
-    if form == "id":
-        return str(facts.get("id", ""))
-    width = max((len(name) for name in facts), default=0)
-    return "\n".join(f"{name.ljust(width)}  {value if isinstance(value, str) else as_line(value)}" for name, value in facts.items())
+        answer(as_json(dict(facts)))
+    elif form == "jsonl":
+        answer(as_line(dict(facts)))
+    elif form == "id":
+        answer(str(facts["id"]))
+    else:
+        width = max((len(name) for name in facts), default=0)
+        answer("\n".join(f"{name.ljust(width)}  {_fact(value)}".rstrip() for name, value in facts.items()))
+
+
+def _fact(value: object) -> str:
+    return _shown(_one_line(value)) if isinstance(value, str) else "-" if value is None else as_line(value)
 
 
 @contextmanager

@@ -2,118 +2,186 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ledger.core.canonical import load
-from ledger.core.errors import EXIT_CODE, FormatError, UsageError, lookup
+from ledger.core.canonical import is_hex64, load
+from ledger.core.errors import EXIT_CODE, FormatError, LedgerError, UsageError, lookup
+from ledger.home.files import write_file
 
 from . import output
-from .documents import read_documents, read_source
+from .documents import parse_document, read_documents, read_source
 from .options import Invocation, common, run
 from .options import output as forms
-from .verbs import verb
+from .verbs import Command, verb
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ledger.client.answers import Published
-    from ledger.core.canonical import JSON
+    from ledger.client.answers import Change, Published
+    from ledger.client.client import LedgerClient
+    from ledger.core.canonical import JSON, JSONObject
 
 MANY = 20
-expect = click.option("--expect", metavar="DIGEST", help="Only if this is the present version (compare-and-set).")
+RECEIPT_SUFFIX = ".tlog-proof"
+
+
+class Digest(click.ParamType[str]):
+    """The digest of a statement: 64 hex digits, as `publish`, `history` and `get receipt` show it."""
+
+    name = "digest"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the digest."""
+        text = str(value)
+        if not is_hex64(text):
+            self.fail(f"{text!r} is no digest: 64 lower-case hex digits, as `ledger-cli history ID` shows them", param, ctx)
+        return text
+
+
+expect = click.option("--expect", type=Digest(), metavar="DIGEST", help="Only if this is the present version (compare-and-set).")
 as_root = click.option("--as-root", is_flag=True, help="Sign with the home's root admin key instead of the member's.")
 
 
 def add_to(cli: click.Group) -> None:
     """Hang these commands under the root."""
-    verb(cli, "publish", "Sign and publish.").add_command(publish_policy)
-    verb(cli, "patch", "Change a part of what is published.").add_command(patch_policy)
-    verb(cli, "drop", "Take something out of force; its history stays.").add_command(drop_policy)
+    verb(cli, "publish", PUBLISH).add_command(publish_policy)
+    verb(cli, "patch", PATCH).add_command(patch_policy)
+    verb(cli, "drop", DROP).add_command(drop_policy)
     cli.add_command(history)
     cli.add_command(watch)
 
 
-@click.command("policy")
+PUBLISH = """Sign and publish.
+
+For example:
+  ledger-cli publish policy site.json
+"""
+PATCH = """Change a part of what is published.
+
+For example:
+  ledger-cli patch policy ID '{"status": "inactive", "note": null}'
+"""
+DROP = """Take something out of force; its history stays.
+
+For example:
+  ledger-cli drop policy ID
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How to publish, as the options say."""
+
+    receipt_dir: Path | None
+    expect: str | None
+    dry_run: bool
+    wait: bool
+    as_root: bool
+
+
+@click.command("policy", cls=Command)
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--receipt-dir", type=click.Path(path_type=Path, file_okay=False), help="Write each receipt there, as ID.tlog-proof.")
-@click.option("--dry-run", is_flag=True, help="Check everything and send nothing.")
+@click.option("--dry-run", is_flag=True, help="Check everything against the local copy and send nothing.")
 @click.option("--wait", is_flag=True, help="Return when the local replica has it.")
 @expect
 @as_root
 @forms()
 @common
-def publish_policy(invocation: Invocation, files: Sequence[str], receipt_dir: Path | None, expect: str | None, **flags: bool) -> int:
-    r"""Sign policies and publish them; - reads standard input.
+def publish_policy(
+    invocation: Invocation,
+    files: Sequence[str],
+    *,
+    receipt_dir: Path | None,
+    dry_run: bool,
+    wait: bool,
+    expect: str | None,
+    as_root: bool,
+) -> int:
+    """Sign policies and publish them; - reads standard input.
 
     A file holds one JSON object, an array, or one object a line. A policy without id gets the id that
-    follows from its content. A policy that is in force as given is not published again.
+    follows from its content. A policy that is in force as given is not published again. Each receipt is
+    checked before its policy is reported.
 
-    \b
-    Examples:
+    For example:
       ledger-cli publish policy site.json
       ledger-cli publish policy *.json --receipt-dir receipts
+      ledger-cli publish policy site.json --expect 5e93…
       echo '{"site": {"name": "Oslo"}}' | ledger-cli publish policy -
     """
     policies = read_documents(files)
     if expect is not None and len(policies) != 1:
-        raise UsageError("--expect names the version of one policy; publish it alone")
-    if receipt_dir is not None:
+        raise UsageError("--expect names the version of one policy", advice="Publish it alone.")
+    if receipt_dir is not None and not dry_run:
         receipt_dir.mkdir(parents=True, exist_ok=True)
-    return run(_publish(invocation, policies, receipt_dir, expect, flags))
+    return run(_publish(invocation, policies, Plan(receipt_dir, expect, dry_run, wait, as_root)))
 
 
-async def _publish(
-    invocation: Invocation, policies: Sequence[JSON], receipt_dir: Path | None, expected: str | None, flags: dict[str, bool]
-) -> int:
+async def _publish(invocation: Invocation, policies: Sequence[JSON], plan: Plan) -> int:
     results: list[Published] = []
     async with invocation.client() as client:
-        with output.progress(len(policies), "publishing", show=len(policies) >= MANY) as advance:
-            async for result in client.publish(policies, expect=expected, dry_run=flags["dry_run"], as_root=flags["as_root"]):
-                results.append(result)
-                if receipt_dir is not None and result.receipt is not None:
-                    (receipt_dir / f"{result.id}.tlog-proof").write_bytes(result.receipt)
-                advance(1)
-        if flags["wait"]:
+        try:
+            with output.progress(len(policies), "publishing", show=len(policies) >= MANY) as advance:
+                async for result in client.publish(policies, expect=plan.expect, dry_run=plan.dry_run, as_root=plan.as_root):
+                    results.append(result)
+                    await _keep_receipt(client, result, plan)
+                    advance(1)
+        except LedgerError:
+            if results:
+                output.note(f"{len(results)} of {len(policies)} policies were answered before this:")
+                report(results, invocation.form)
+            raise
+        if plan.wait and not plan.dry_run:
             await client.sync()
     return report(results, invocation.form)
+
+
+async def _keep_receipt(client: LedgerClient, result: Published, plan: Plan) -> None:
+    """Write a result's receipt, that of the version in force when nothing was to be published."""
+    if plan.receipt_dir is None or plan.dry_run or result.digest is None or result.error is not None:
+        return
+    receipt = result.receipt if result.receipt is not None else await client.receipt(result.digest)
+    write_file(plan.receipt_dir / (result.id + RECEIPT_SUFFIX), receipt, mode=0o644)
 
 
 def report(results: Sequence[Published], form: str) -> int:
     """Print what became of each policy; return the exit code of the worst."""
     good = [result for result in results if result.error is None]
     if form == "table" and len(good) > MANY:
-        output.note(f"{len(good)} policies: index {good[0].index} to {good[-1].index}")
-    elif good or form == "json":
-        output.answer(output.rows([result.facts() for result in good], ("id", "kind", "index", "result"), form))
+        counts = Counter(result.result for result in results)
+        output.note(", ".join(f"{number} {result}" for result, number in sorted(counts.items())))
+    else:
+        shown = results if form in ("json", "jsonl") else good
+        output.rows([result.facts() for result in shown], ("id", "kind", "index", "result"), form)
     worst = 0
     for result in results:
         if result.error is not None:
-            output.note(f"error: {result.kind} {result.id}: {result.error.message} [{result.error.code}]")
-            output.note(f"  {result.error.hint}")
+            output.failure(result.error, f"{result.kind} {result.id}: ")
             worst = max(worst, lookup(EXIT_CODE, result.error))
     return worst
 
 
-@click.command("policy")
+@click.command("policy", cls=Command)
 @click.argument("policy_id", metavar="ID")
-@click.argument("patch", metavar="FILE|JSON")
+@click.argument("patch", metavar="FILE|JSON|-")
 @expect
 @as_root
 @forms()
 @common
 def patch_policy(invocation: Invocation, policy_id: str, patch: str, expect: str | None, as_root: bool) -> int:
-    r"""Merge a patch into a policy (RFC 7396): null removes an attribute, lists are replaced whole.
+    """Merge a patch into a policy (RFC 7396): null removes an attribute, lists are replaced whole.
 
-    \b
-    Example:
-      ledger-cli patch policy 4e0c… '{"status": "inactive", "note": null}'
+    For example:
+      ledger-cli patch policy ID '{"status": "inactive", "note": null}'
+      ledger-cli patch policy ID change.json
     """
-    change = load(patch.encode() if patch.lstrip().startswith("{") else read_source(patch))
-    if not isinstance(change, dict):
-        raise FormatError("a patch is a JSON object")
+    change = _patch(patch)
 
     async def work() -> int:
         async with invocation.client() as client:
@@ -122,14 +190,31 @@ def patch_policy(invocation: Invocation, policy_id: str, patch: str, expect: str
     return run(work())
 
 
-@click.command("policy")
+def _patch(text: str) -> JSONObject:
+    """Return the patch in an argument: JSON itself, or the name of what holds it."""
+    if text.lstrip().startswith(("{", "[")):
+        change, name = load(text.encode(errors="surrogateescape")), "this"
+    else:
+        change, name = parse_document(read_source(text), text), text
+    if not isinstance(change, dict):
+        raise FormatError(f"a patch is a JSON object; {name} is something else")
+    return change
+
+
+@click.command("policy", cls=Command)
 @click.argument("policy_id", metavar="ID")
 @expect
 @as_root
 @forms()
 @common
 def drop_policy(invocation: Invocation, policy_id: str, expect: str | None, as_root: bool) -> int:
-    """Take a policy out of force. Its history stays; publishing the id again brings it back."""
+    """Take a policy out of force. Its history stays; publishing the id again brings it back.
+
+    Dropping what is dropped already changes nothing and is no error.
+
+    For example:
+      ledger-cli drop policy ID
+    """
 
     async def work() -> int:
         async with invocation.client() as client:
@@ -138,38 +223,45 @@ def drop_policy(invocation: Invocation, policy_id: str, expect: str | None, as_r
     return run(work())
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("policy_id", metavar="ID")
 @forms("table", "json", "jsonl")
 @common
 def history(invocation: Invocation, policy_id: str) -> None:
-    """Show every version of a policy: who changed it, when, and where it stands in the log."""
+    """Show every version of a policy: who changed it, when, and where it stands in the log.
+
+    For example:
+      ledger-cli history ID -o json
+    """
 
     async def work() -> None:
         async with invocation.client() as client:
             versions = [version.facts() for version in await client.history(policy_id)]
-            output.answer(output.rows(versions, ("index", "op", "by", "iat", "digest"), invocation.form))
+            output.rows(versions, ("index", "op", "by", "iat", "digest"), invocation.form)
 
     run(work())
 
 
-@click.command()
-@click.argument("kind", required=False)
+@click.command(cls=Command)
+@click.argument("kind", default="all")
 @forms("table", "jsonl")
 @common
-def watch(invocation: Invocation, kind: str | None) -> None:
-    """Show changes as they come, of one kind or of all; Ctrl-C ends it."""
+def watch(invocation: Invocation, kind: str) -> None:
+    """Show changes as they come, of one kind or of all; Ctrl-C ends it.
+
+    For example:
+      ledger-cli watch
+      ledger-cli watch operator -o jsonl
+    """
 
     async def work() -> None:
         async with invocation.client() as client:
             async for change in client.watch():
-                if kind in (None, "all", change.kind):
-                    facts = change.facts()
-                    line = (
-                        output.as_line(facts)
-                        if invocation.form == "jsonl"
-                        else f"{change.index}  {change.op:5}  {change.kind}  {change.id}"
-                    )
-                    output.answer(line)
+                if kind in ("all", change.kind):
+                    _show_change(change, invocation.form)
 
     run(work())
+
+
+def _show_change(change: Change, form: str) -> None:
+    output.answer(output.as_line(change.facts()) if form == "jsonl" else f"{change.index}  {change.op:6}  {change.kind}  {change.id}")

@@ -6,77 +6,98 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ledger.core.canonical import load
 from ledger.core.errors import VerificationError
 
 from . import output
-from .documents import read_source
+from .documents import parse_document, read_source
 from .options import Invocation, common, run
 from .options import output as forms
-from .verbs import verb
+from .verbs import Command, verb
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+VERIFY = """Check what was said, with nothing trusted but what this home has pinned. Exits 1 when it does not hold.
+
+For example:
+  ledger-cli verify receipt proof.tlog-proof
+  ledger-cli verify ledger
+"""
+SHOW = """Show signed statements as they are.
+
+For example:
+  ledger-cli show checkpoint
+"""
+STATE_EXITS = {"ok": 0, "stale": 4, "unreachable": 4, "alarm": 5}
+
 
 def add_to(cli: click.Group) -> None:
     """Hang these commands under the root."""
-    verify = verb(cli, "verify", "Check what was said, with nothing trusted but the pinned keys.")
+    verify = verb(cli, "verify", VERIFY)
     verify.add_command(verify_receipt)
     verify.add_command(verify_ledger)
-    verb(cli, "show", "Show signed statements as they are.").add_command(show_checkpoint)
+    verb(cli, "show", SHOW).add_command(show_checkpoint)
     cli.add_command(status)
     cli.add_command(sync)
 
 
-@click.command("receipt")
+@click.command("receipt", cls=Command)
 @click.argument("file", type=str)
-@click.option("--policy", "policy_file", type=str, help="Also check that the receipt is of this policy: kind, id and body.")
+@click.option("--policy", "policy_file", metavar="FILE", help="Also check that the receipt is of this policy: kind, id and body.")
 @forms("table", "json")
 @common
 def verify_receipt(invocation: Invocation, file: str, policy_file: str | None) -> None:
-    r"""Check a receipt offline, with the keys that this home has pinned.
+    """Check a receipt offline, with the keys that this home has pinned; - reads standard input.
 
-    \b
-    Example:
+    For example:
       ledger-cli verify receipt proof.tlog-proof --policy site.json
     """
     receipt = read_source(file)
-    policy = None if policy_file is None else load(read_source(policy_file))
+    policy = None if policy_file is None else parse_document(read_source(policy_file), policy_file)
 
     async def work() -> None:
         async with invocation.client() as client:
             verified = client.verify_receipt(receipt, policy=policy)
-        output.answer(output.one(verified.facts(), invocation.form))
+        output.one(verified.facts(), invocation.form)
 
     run(work())
 
 
-@click.command("ledger")
-@click.option("--deep", is_flag=True, help="Also judge every entry again from the first on.")
+@click.command("ledger", cls=Command)
+@click.option("--deep", is_flag=True, help="Also compute the state root that each mark claims.")
 @forms("table", "json")
 @common
 def verify_ledger(invocation: Invocation, deep: bool) -> None:
     """Recompute everything of one ledger: leaf hashes, tree, checkpoint, signatures, verdicts, state.
 
     Names the first index that is wrong and exits 1.
+
+    For example:
+      ledger-cli verify ledger
+      ledger-cli verify ledger --ledger sqlite:///var/lib/demo/ledger.db -o json
     """
 
     async def work() -> Mapping[str, object]:
-        async with invocation.client() as client:
-            return await client.verify_ledger(deep=deep)
+        async with invocation.client(verifies=True) as client:
+            size = await client.copy.size()
+            with output.progress(size, "verifying", show=True) as advance:
+                return await client.verify_ledger(deep=deep, progress=advance)
 
     facts = run(work())
-    output.answer(output.one(facts, invocation.form))
+    output.one(facts, invocation.form)
     if not facts["verified"]:
         raise VerificationError(str(facts["detail"]), advice="Do not use this ledger; sync afresh or restore a backup.")
 
 
-@click.command("checkpoint")
+@click.command("checkpoint", cls=Command)
 @forms("table", "json")
 @common
 def show_checkpoint(invocation: Invocation) -> None:
-    """Show the newest signed checkpoint; with -o json, taken apart, with the state root."""
+    """Show the newest signed checkpoint as it is; with -o json, taken apart, with the state root.
+
+    For example:
+      ledger-cli show checkpoint -o json
+    """
 
     async def work() -> None:
         async with invocation.client() as client:
@@ -84,35 +105,44 @@ def show_checkpoint(invocation: Invocation) -> None:
             if invocation.form == "table":
                 output.raw(note)
             else:
-                output.answer(output.as_json({**await client.checkpoint_facts(), "note": note.decode()}))
+                output.one({**await client.checkpoint_facts(), "note": note.decode()}, invocation.form)
 
     run(work())
 
 
-@click.command()
+@click.command(cls=Command)
 @forms("table", "json")
 @common
 def status(invocation: Invocation) -> int:
-    """Say how this home and its ledger are: size, freshness, alarms, what to do."""
+    """Say how this home and its ledger are: size, freshness, alarms, what to do.
+
+    Exits 0 when all is well, 4 when the ledger is stale or unreachable, 5 when there is an alarm.
+
+    For example:
+      ledger-cli status -o json
+    """
 
     async def work() -> Mapping[str, object]:
         async with invocation.client() as client:
             return await client.status()
 
     facts = run(work())
-    output.answer(output.one(facts, invocation.form))
-    exits = {"ok": 0, "stale": 4, "unreachable": 4, "alarm": 5}
-    return exits.get(str(facts["state"]), 0)
+    output.one(facts, invocation.form)
+    return STATE_EXITS[str(facts["state"])]
 
 
-@click.command()
+@click.command(cls=Command)
 @forms("table", "json")
 @common
 def sync(invocation: Invocation) -> None:
-    """Fetch what is new, verify it, and say what it cost."""
+    """Fetch what is new, verify it, and say what it cost. A running agent of this home is asked to do it.
+
+    For example:
+      ledger-cli sync -o json
+    """
 
     async def work() -> None:
         async with invocation.client() as client:
-            output.answer(output.one((await client.sync()).facts(), invocation.form))
+            output.one((await client.sync()).facts(), invocation.form)
 
     run(work())

@@ -8,17 +8,24 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ledger.core.canonical import is_kind
 from ledger.core.errors import UsageError
+from ledger.home.files import write_file
 
 from . import output
 from .options import Invocation, common, run
 from .options import output as forms
+from .verbs import Command, Group
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ledger.core.canonical import JSONObject
 
 MAX_COLUMNS = 6
+# Nouns of `get` that have a meaning of their own now or later: a kind of such a name is reached by `get kind NAME`.
+RESERVED = frozenset({"mirror", "mirrors", "operation", "operations"})
+SHOWN_APART = frozenset({"id", "kind", "ledger", "date"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +36,12 @@ class Asked:
     max_age: float | None
 
 
-class Nouns(click.Group):
+class Nouns(Group):
     """Reserved nouns are commands; every other word is a kind."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return the command of a noun, or the query for a kind of that name."""
-        return super().get_command(ctx, cmd_name) or _query_command(cmd_name)
+        """Return the command of a noun, or the query for a kind of that name; None for what is neither."""
+        return super().get_command(ctx, cmd_name) or (_query_command(cmd_name) if is_kind(cmd_name) else None)
 
 
 def add_to(cli: click.Group) -> None:
@@ -42,14 +49,18 @@ def add_to(cli: click.Group) -> None:
     cli.add_command(get)
 
 
-@click.group(cls=Nouns)
+@click.group(cls=Nouns, subcommand_metavar="KIND|all|NOUN [where ...] [OPTIONS]")
 def get() -> None:
-    r"""Show what the ledger holds.
+    """Show what the ledger holds: policies of a kind, of all kinds, or one of the nouns below.
 
-    \b
-    Examples:
+    Answers come from this home's verified copy and say on stderr which tree size they are of; with --ledger, from that
+    ledger. docs/query.md has the language.
+
+    For example:
       ledger-cli get operator where company = acme and port = 32148
+      ledger-cli get operator where name = '"ACME Metering"'
       ledger-cli get all -o json
+      ledger-cli get site --at 2026-01-31T12:00:00Z
       ledger-cli get policy ID
       ledger-cli get receipt ID -o proof.tlog-proof
       ledger-cli get entries --from 0 --to 10
@@ -57,60 +68,83 @@ def get() -> None:
 
 
 def _query_command(kind: str) -> click.Command:
-    @click.command(kind, context_settings={"ignore_unknown_options": True}, help=f"Show live policies of kind {kind}.")
-    @click.argument("words", nargs=-1)
+    @click.command(
+        kind,
+        cls=Command,
+        context_settings={"ignore_unknown_options": True},
+        help=f"Show live policies of kind {kind}.\n\nFor example:\n  ledger-cli get {kind} where name = acme -o json",
+    )
+    @click.argument("words", nargs=-1, metavar="[where NAME = VALUE [and ...]]")
     @click.option("--at", metavar="SIZE|TIME", help="As it was at this tree size, or at this time.")
-    @click.option("--max-age", type=float, metavar="SECONDS", help="Fail when what is known is older.")
+    @click.option("--max-age", type=click.FloatRange(min=0), metavar="SECONDS", help="Fail when what is known is older.")
     @forms()
     @common
     def query(invocation: Invocation, words: Sequence[str], at: str | None, max_age: float | None) -> None:
+        if kind in RESERVED:
+            raise UsageError(f"{kind} is a reserved word of get", advice=f"Policies of that kind: `ledger-cli get kind {kind}`.")
         run(_query(invocation, kind, " ".join(words), Asked(at, max_age)))
 
     return query
 
 
-@get.command("kind")
+@get.command("kind", context_settings={"ignore_unknown_options": True})
 @click.argument("kind")
-@click.argument("words", nargs=-1)
+@click.argument("words", nargs=-1, metavar="[where NAME = VALUE [and ...]]")
 @click.option("--at", metavar="SIZE|TIME", help="As it was at this tree size, or at this time.")
-@click.option("--max-age", type=float, metavar="SECONDS", help="Fail when what is known is older.")
+@click.option("--max-age", type=click.FloatRange(min=0), metavar="SECONDS", help="Fail when what is known is older.")
 @forms()
 @common
 def get_kind(invocation: Invocation, kind: str, words: Sequence[str], at: str | None, max_age: float | None) -> None:
-    """Show live policies of a kind whose name is a reserved word here."""
+    """Show live policies of a kind whose name is a reserved word here.
+
+    For example:
+      ledger-cli get kind policy where name = acme
+    """
+    if not is_kind(kind):
+        raise UsageError(f"{kind!r} is no kind", advice="A kind is a letter, then letters, digits, _ or -; at most 64.")
     run(_query(invocation, kind, " ".join(words), Asked(at, max_age)))
 
 
 async def _query(invocation: Invocation, kind: str, clause: str, asked: Asked) -> None:
     async with invocation.client() as client:
         answer = await client.get(kind, clause, at=asked.at, max_age=asked.max_age)
-    found = answer.policies
-    if invocation.form == "table":
-        output.answer(_policy_table(found) if found else "nothing found")
-    elif found or invocation.form == "json":
-        output.answer(
-            output.rows([{"id": _content(policy)["id"]} for policy in found] if invocation.form == "id" else found, (), invocation.form)
-        )
+    found, form = answer.policies, invocation.form
+    if form == "table" and found:
+        output.answer(policy_table(found))
+    elif form == "id":
+        output.rows([{"id": content["id"]} for _, content in map(taken_apart, found)], (), form)
+    elif form != "table":
+        output.rows(found, (), form)
     output.note(answer.remark())
 
 
-def _content(policy: Mapping[str, object]) -> Mapping[str, object]:
-    (content,) = policy.values()
+def taken_apart(policy: JSONObject) -> tuple[str, Mapping[str, object]]:
+    """Return the kind and the content of a shown policy."""
+    ((kind, content),) = policy.items()
     if not isinstance(content, dict):
         raise UsageError("a policy holds an object")
-    return content
+    return kind, content
 
 
-def _policy_table(found: Sequence[Mapping[str, object]]) -> str:
-    contents = [{"kind": kind, **_content(policy)} for policy in found for kind in policy]
+def policy_table(found: Sequence[JSONObject]) -> str:
+    """Return a table: of one kind with the attributes that most have, of several kinds with each one's own in one column."""
+    parts = [taken_apart(policy) for policy in found]
+    if len({kind for kind, _ in parts}) > 1:
+        rows = [{"id": content["id"], "kind": kind, "attributes": _summary(content)} for kind, content in parts]
+        return output.table(("id", "kind", "attributes"), rows)
     count: dict[str, int] = {}
-    for content in contents:
+    for _, content in parts:
         for name, value in content.items():
-            if name not in {"id", "kind", "ledger", "date"} and not isinstance(value, dict | list):
+            if name not in SHOWN_APART and not isinstance(value, dict | list):
                 count[name] = count.get(name, 0) + 1
-    common_names = sorted(count, key=lambda name: -count[name])[:MAX_COLUMNS]
-    kinds = ("kind",) if len({str(content["kind"]) for content in contents}) > 1 else ()
-    return output.table(("id", *kinds, *common_names), contents)
+    columns = sorted(count, key=lambda name: (-count[name], name != "name"))[:MAX_COLUMNS]
+    return output.table(("id", *columns), [content for _, content in parts])
+
+
+def _summary(content: Mapping[str, object]) -> str:
+    """Return the plain attributes of a policy in one line, its name first."""
+    plain = [(name, value) for name, value in content.items() if name not in SHOWN_APART and not isinstance(value, dict | list | None)]
+    return " ".join(f"{name}={output.cell(value)}" for name, value in sorted(plain, key=lambda pair: pair[0] != "name"))
 
 
 @get.command("policy")
@@ -119,13 +153,16 @@ def _policy_table(found: Sequence[Mapping[str, object]]) -> str:
 @forms("json", "jsonl", "id", default="json")
 @common
 def get_policy(invocation: Invocation, policy_id: str, at: str | None) -> None:
-    """Show one live policy by its id."""
+    """Show one live policy by its id. Exits 1 when there is none.
+
+    For example:
+      ledger-cli get policy ID --at 1200
+    """
 
     async def work() -> None:
         async with invocation.client() as client:
             policy = await client.policy(policy_id, at=at)
-            form = invocation.form
-            output.answer(policy_id if form == "id" else output.as_json(policy) if form == "json" else output.as_line(policy))
+            output.one({"id": policy_id} if invocation.form == "id" else policy, invocation.form)
 
     run(work())
 
@@ -134,32 +171,42 @@ def get_policy(invocation: Invocation, policy_id: str, at: str | None) -> None:
 @forms()
 @common
 def get_invites(invocation: Invocation) -> None:
-    """Show the invites that are still open."""
+    """Show the invites that are still open: not used, not revoked, not over.
+
+    For example:
+      ledger-cli get invites
+    """
 
     async def work() -> None:
         async with invocation.client() as client:
-            found = [dict(_content(policy)) for policy in (await client.get("invite", "")).policies]
-            output.answer(output.rows(found, ("id", "name", "type", "expires"), invocation.form))
+            found = await client.invites()
+        output.rows(found, ("id", "name", "type", "expires"), invocation.form)
 
     run(work())
 
 
 @get.command("receipt")
 @click.argument("wanted", metavar="ID|DIGEST")
-@click.option("-o", "--output", "path", type=click.Path(path_type=Path, dir_okay=False), help="Write it there instead of to stdout.")
+@click.option(
+    "-o", "--output", "path", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True), help="Write it there, not to stdout."
+)
 @common
 def get_receipt(invocation: Invocation, wanted: str, path: Path | None) -> None:
-    """Fetch the receipt (C2SP tlog-proof with the entry inside) of a policy's present version, or of a digest."""
+    """Fetch the receipt of a policy's present version, or of a digest: a C2SP tlog-proof with the entry inside.
+
+    For example:
+      ledger-cli get receipt ID -o proof.tlog-proof
+    """
 
     async def work() -> bytes:
         async with invocation.client() as client:
             return await client.receipt(wanted)
 
     receipt = run(work())
-    if path is None:
+    if path is None or str(path) == "-":
         output.raw(receipt)
     else:
-        path.write_bytes(receipt)
+        write_file(path, receipt, mode=0o644)
         output.note(f"receipt written to {path}")
 
 
@@ -169,8 +216,18 @@ def get_receipt(invocation: Invocation, wanted: str, path: Path | None) -> None:
 @forms("table", "json", "jsonl")
 @common
 def get_entries(invocation: Invocation, start: int, end: int | None) -> None:
-    """Show entries of the log: what was signed, by whom, in force or void."""
-    run(_entries(invocation, start, end))
+    """Show entries of the log: what was signed, by whom, in force or void.
+
+    For example:
+      ledger-cli get entries --from 100 --to 110 -o jsonl
+    """
+
+    async def work() -> None:
+        async with invocation.client() as client:
+            found = [entry.facts(whole=invocation.form != "table") for entry in await client.entries(start, end)]
+        output.rows(found, ("index", "op", "kind", "id", "by", "iat", "verdict"), invocation.form)
+
+    run(work())
 
 
 @get.command("entry")
@@ -178,37 +235,34 @@ def get_entries(invocation: Invocation, start: int, end: int | None) -> None:
 @forms("json", "jsonl", default="json")
 @common
 def get_entry(invocation: Invocation, index: int) -> None:
-    """Show one entry of the log."""
+    """Show one entry of the log. Exits 1 when there is none of that index.
+
+    For example:
+      ledger-cli get entry 12
+    """
 
     async def work() -> None:
         async with invocation.client() as client:
             (entry,) = await client.entries(index, index + 1)
-            output.answer(output.one(entry.facts(whole=True), invocation.form))
+        output.one(entry.facts(whole=True), invocation.form)
 
     run(work())
-
-
-async def _entries(invocation: Invocation, start: int, end: int | None) -> None:
-    async with invocation.client() as client:
-        found = [entry.facts(whole=invocation.form != "table") for entry in await client.entries(start, end)]
-    output.answer(output.rows(found, ("index", "op", "kind", "id", "by", "iat", "verdict"), invocation.form))
 
 
 @get.command("void")
 @forms("table", "json", "jsonl")
 @common
 def get_void(invocation: Invocation) -> None:
-    """Show the entries that are in the log without effect, and why."""
+    """Show the entries that are in the log without effect, and why.
+
+    For example:
+      ledger-cli get void -o json
+    """
 
     async def work() -> None:
         async with invocation.client() as client:
             found = [entry.facts() for entry in await client.void()]
-            output.answer(
-                output.rows(found, ("index", "kind", "id", "verdict", "reason"), invocation.form) if found else _none(invocation.form)
-            )
+        output.rows(found, ("index", "kind", "id", "code", "reason"), invocation.form)
+        output.note(f"{len(found)} void {'entry' if len(found) == 1 else 'entries'}")
 
     run(work())
-
-
-def _none(form: str) -> str:
-    return "[]" if form == "json" else "no void entries" if form == "table" else ""

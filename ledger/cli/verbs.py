@@ -1,8 +1,53 @@
-"""Verbs that several files hang nouns under."""
+"""Verbs that several files hang nouns under, and how their help reads.
+
+In help text, a paragraph of lines set in by two spaces (under a heading that ends in a colon, or none) is an example and
+is shown as it stands; every other paragraph is wrapped.
+"""
 
 from __future__ import annotations
 
+import inspect
+import re
+from typing import TYPE_CHECKING, Any
+
 import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+AS_IT_STANDS = "\b\n"  # what click wants before a paragraph that it must not wrap
+
+
+def laid_out(text: str | None) -> str | None:
+    """Return help text with its examples marked to stay as they stand."""
+    if text is None:
+        return None
+    paragraphs = re.split(r"\n[ \t]*\n", inspect.cleandoc(text))
+    return "\n\n".join(AS_IT_STANDS + part if is_example(part.splitlines()) else part for part in paragraphs)
+
+
+def is_example(lines: Sequence[str]) -> bool:
+    """Tell whether a paragraph of these lines is an example."""
+    body = lines[1:] if lines and lines[0].endswith(":") else lines
+    return bool(body) and all(line.startswith("  ") for line in body)
+
+
+class Command(click.Command):
+    """A command whose examples stay as they stand."""
+
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.help = laid_out(self.help)
+
+
+class Group(click.Group):
+    """A group of such commands."""
+
+    command_class: type[click.Command] | None = Command
+
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.help = laid_out(self.help)
 
 
 def verb(cli: click.Group, name: str, help_text: str) -> click.Group:
@@ -10,6 +55,6 @@ def verb(cli: click.Group, name: str, help_text: str) -> click.Group:
     found = cli.commands.get(name)
     if isinstance(found, click.Group):
         return found
-    group = click.Group(name, help=help_text)
+    group = Group(name, help=help_text)
     cli.add_command(group)
     return group

@@ -33,7 +33,8 @@ class Published:
 
     def facts(self) -> dict[str, object]:
         """Return what `-o json` shows."""
-        return {"id": self.id, "kind": self.kind, "index": self.index, "digest": self.digest, "result": self.result}
+        facts: dict[str, object] = {"id": self.id, "kind": self.kind, "index": self.index, "digest": self.digest, "result": self.result}
+        return facts if self.error is None else {**facts, "error": {"code": self.error.code, "message": self.error.message}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ledger.core.canonical import JSON, is_id, is_kind
 from ledger.core.envelope import sign
-from ledger.core.errors import FormatError
+from ledger.core.errors import FormatError, NotAllowedError
 from ledger.core.statement import Statement, derive_id
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ROOT_KINDS = frozenset({"root", "permissions", "schema"})
 ROOT = "root"
+ELSEWHERE = "Do it in the home that holds the key, or name that home with --home."
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +33,13 @@ class Author:
     admin: Signer | None = None
 
     def for_kind(self, kind: str, *, as_root: bool = False) -> tuple[str, Signer]:
-        """Return `by` and the key for a statement about `kind`. FormatError when the home holds no such key."""
-        if kind in ROOT_KINDS or as_root or self.member is None:
+        """Return `by` and the key for a statement about `kind`. NotAllowedError when the home holds no such key."""
+        if kind in ROOT_KINDS or as_root:
             if self.admin is None:
-                raise FormatError(f"only the network's admins write {kind}, and this home holds no admin key")
+                raise NotAllowedError(f"only the network's root admins write {kind}, and this home holds no admin key", advice=ELSEWHERE)
             return ROOT, self.admin
+        if self.member is None:
+            raise NotAllowedError("this home holds no member key, so it cannot sign", advice=ELSEWHERE)
         return self.member.public.keyid, self.member
 
 

@@ -56,10 +56,11 @@ def read_changes(snapshot: Snapshot, start: int, end: int) -> list[Change]:
     found: list[Change] = []
     while start < end:
         records = snapshot.changes(start, most=PAGE)
-        found += [_change(record) for record in records if record.index < end]
-        if len(records) < PAGE:
-            break
-        start = records[-1].index + 1
+        whole = len(records) < PAGE
+        last = end if whole else records[-1].index
+        # An entry may make two versions, so the last entry of a full page is read again with the next.
+        found += [_change(record) for record in records if record.index < min(end, last)]
+        start = last
     return found
 
 

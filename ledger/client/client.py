@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
+from ledger.client.answers import value_of
 from ledger.client.authoring import parse_draft, put
 from ledger.client.changes import changes
 from ledger.client.checking import verify_snapshot
@@ -23,14 +24,15 @@ from ledger.client.copy import open_copy
 from ledger.client.joining import new_invite
 from ledger.client.place import Place
 from ledger.client.publishing import Manner, Publisher, dropped, patched
-from ledger.client.receipts import ReceiptJudge
+from ledger.client.receipts import ReceiptJudge, stored_receipt
 from ledger.client.report import describe, freshness
+from ledger.core.canonical import parse_time
 from ledger.core.errors import NotFoundError, ProofError, StaleError, UnsupportedError
 from ledger.core.limits import LIMITS
 from ledger.core.trust.good import parse_claim
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -207,23 +209,33 @@ class LedgerClient:
     async def receipt(self, wanted: str) -> bytes:
         """Return the verified receipt of a policy's last version, or of a digest. NotFoundError when it is not logged."""
         await self._fresh_copy(only_empty=True)
-        digest = await self.reader.digest_of(wanted)
-        placed = await (await self.backend()).find(digest)
-        if placed is None or placed.receipt is None:
+        try:
+            digest = await self.reader.digest_of(wanted)
+        except NotFoundError:
+            await self._fresh_copy()  # it may be newer than the copy
+            digest = await self.reader.digest_of(wanted)
+        raw = await self.copy.store.read(lambda snapshot: stored_receipt(snapshot, digest))
+        if raw is None:
+            placed = await (await self.backend()).find(digest)
+            raw = None if placed is None else placed.receipt
+        if raw is None:
             raise NotFoundError(f"the ledger holds no receipt of {digest}")
-        if self._receipts.verify(placed.receipt).digest != digest:
+        if self._receipts.verify(raw).digest != digest:
             raise ProofError("the receipt is of another statement")
-        return placed.receipt
+        return raw
 
     def verify_receipt(self, raw: bytes, *, policy: JSON | None = None) -> Verified:
         """Check a receipt offline, by the roots of the copy or the pinned keys. Raises what is wrong with it."""
         return self._receipts.verify(raw, policy=policy)
 
-    async def verify_ledger(self, *, deep: bool = False) -> dict[str, object]:
-        """Compute everything that the copy holds again, from its entries. `verified` says whether all agrees."""
+    async def verify_ledger(self, *, deep: bool = False, progress: Callable[[int], None] | None = None) -> dict[str, object]:
+        """Compute everything that the copy holds again, from its entries. `verified` says whether all agrees.
+
+        `progress` hears, in another thread, of each number of entries that was checked.
+        """
         network = await self.copy.network()
-        checked = await self.copy.store.read(lambda snapshot: verify_snapshot(snapshot, network, deep=deep))
-        return checked.facts()
+        checked = await self.copy.store.read(lambda snapshot: verify_snapshot(snapshot, network, deep=deep, progress=progress))
+        return {"network": network, **checked.facts()}
 
     async def checkpoint(self) -> bytes:
         """Return the newest signed checkpoint of the copy. NotFoundError when it has none."""
@@ -264,6 +276,13 @@ class LedgerClient:
         publisher = await self._publisher()
         _raised(await publisher.send(wish, None, [key]))
         return token.encode()
+
+    async def invites(self) -> list[dict[str, object]]:
+        """Return the invites that can still be used: neither used nor revoked, and not over by this machine's clock."""
+        now = self.place.clock.now()
+        answer = await self.get("invite")
+        found = [content for policy in answer.policies if isinstance(content := value_of(policy), dict)]
+        return [dict(content) for content in found if parse_time(str(content["expires"])) > now]
 
     async def access_token(self, *, scope: str = "read") -> str:
         """Return an access token of this home's identity for the ledger's server."""

@@ -10,7 +10,9 @@ import asyncio
 import json
 import shutil
 import tempfile
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +20,7 @@ from ledger.client.answers import SyncReport
 from ledger.client.reader import Reader
 from ledger.client.sync import Progress, Syncer
 from ledger.client.transport import Transport, parse_object
-from ledger.core.errors import BusyError, NotFoundError, UnreachableError
+from ledger.core.errors import BusyError, ConflictError, FormatError, NotFoundError, UnreachableError
 from ledger.engine.replica import Replica
 from ledger.engine.signing import placed_roots
 from ledger.engine.store import Store
@@ -52,7 +54,6 @@ class Copy:
         self._database = database
         self._stack = AsyncExitStack()
         self._backend: Backend | None = None
-        self._syncer: Syncer | None = None
         self.store = Store.open(database, writable=False)
         self.reader = Reader(self.store)
 
@@ -91,39 +92,53 @@ class Copy:
         if self.is_log:
             head = await self.store.read(lambda snapshot: snapshot.head())
             return SyncReport(head.size, head.root.hex(), notes=("this home holds the log itself",))
-        try:
-            syncer = await self.syncer()
-        except BusyError:
+        writer = await self._writer()
+        if writer is None:
             return await self._ask_agent()
-        backend = await self.backend()
-        return await syncer.step(as_source(backend), self.place.url.text, progress=progress)
+        try:
+            report = await self._step(writer, progress)
+        finally:
+            await asyncio.to_thread(writer.close)
+        notes = ("this is a ledger of its own, not the home's: the copy was verified and is not kept",) if self.place.foreign else ()
+        return replace(report, notes=(*report.notes, *notes))
 
-    async def syncer(self) -> Syncer:
-        """Return the one writer of the replica. BusyError while another process is."""
-        if self._syncer is None:
-            store = await asyncio.to_thread(self._open_writer)
-            self._stack.push_async_callback(asyncio.to_thread, store.close)
-            replica = Replica(store, self.place.network)
-            self._stack.push_async_callback(asyncio.to_thread, replica.close)
+    async def _step(self, writer: Store, progress: Progress | None) -> SyncReport:
+        """Take one step with the store open for writing: for the time of the step only, so that others of this home have their turn."""
+        replica = Replica(writer, self.place.network)
+        try:
             syncer = Syncer(replica, clock=self.place.clock, evidence=self.place.home.evidence)
             await syncer.load()
-            self._syncer = syncer
-        return self._syncer
+            return await syncer.step(as_source(await self.backend()), self.place.url.text, progress=progress)
+        finally:
+            await asyncio.to_thread(replica.close)
 
-    def _open_writer(self) -> Store:
-        return Store.open(self._database)
+    async def _writer(self) -> Store | None:
+        """Return the store, open for writing; None while the agent of this home writes it. BusyError when another command keeps it."""
+        open_store = partial(Store.open, self._database)
+        try:
+            return await asyncio.to_thread(open_store)
+        except BusyError:
+            if await asyncio.to_thread((self.place.home.path / LISTEN).exists):
+                return None
+            return await asyncio.to_thread(open_store, wait_seconds=PATIENCE_SECONDS)
 
     async def _ask_agent(self) -> SyncReport:
-        """Ask the agent that keeps this replica to sync now; wait for a short command that happens to hold the lock."""
+        """Ask the agent that keeps this replica to sync now."""
         home = self.place.home
         try:
             listen = json.loads(await asyncio.to_thread((home.path / LISTEN).read_text))
-            token = (await asyncio.to_thread(home.api_token.read_text)).strip()
-        except (OSError, ValueError) as error:
-            raise BusyError("another command is writing this home", retry_after=1.0) from error
+            token, url = (await asyncio.to_thread(home.api_token.read_text)).strip(), str(listen["url"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BusyError("another process is writing this home, and does not say where it listens") from error
         context = await asyncio.to_thread(self.place.tls)
-        async with Transport(str(listen["url"]), context=context, bearer=token) as agent:
-            answer = parse_object((await agent.post("/v1/sync", b"{}", "application/json")).body)
+        async with Transport(url, context=context, bearer=token) as agent:
+            return parse_report((await agent.post("/v1/sync", b"{}", "application/json")).body)
+
+
+def parse_report(body: bytes) -> SyncReport:
+    """Return what an agent says of a step. FormatError when it says something else."""
+    answer = parse_object(body)
+    try:
         return SyncReport(
             size=int(answer["size"]),
             root=str(answer["root"]),
@@ -133,6 +148,8 @@ class Copy:
             agent=True,
             notes=tuple(str(note) for note in answer["notes"]),
         )
+    except (KeyError, TypeError, ValueError) as error:
+        raise FormatError("the agent's answer to a sync is malformed") from error
 
 
 def as_source(backend: Backend) -> HttpsBackend:
@@ -164,4 +181,5 @@ async def open_copy(place: Place) -> AsyncIterator[Copy]:
 
 def _create_missing(database: Path) -> None:
     if not database.exists():
-        Store.open(database, create=True).close()
+        with suppress(ConflictError):  # another command of this home made it just now
+            Store.open(database, create=True).close()

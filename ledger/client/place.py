@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -16,7 +16,7 @@ from ledger.client.transport import Transport
 from ledger.core.errors import NotFoundError, UsageError
 from ledger.home.clock import SystemClock
 from ledger.home.home import Home
-from ledger.home.settings import find_home, load_settings
+from ledger.home.settings import find_home, read_settings
 from ledger.home.url import parse_ledger_url
 
 if TYPE_CHECKING:
@@ -49,27 +49,37 @@ class KeyAssertions:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A home as a client sees it. `foreign` when the ledger URL is not the home's own."""
+    """A home as a client sees it: `settings.ledger` is the home's own ledger, `url` the one that counts, `foreign` if they differ."""
 
     home: Home
     settings: Settings
     url: LedgerUrl
     clock: Clock
     foreign: bool = False
+    warnings: tuple[str, ...] = ()
 
     @classmethod
     def find(cls, home: Path | None = None, ledger: str | None = None, *, clock: Clock | None = None) -> Place:
         """Read the home. Raises NotFoundError when there is neither an identity nor a ledger that needs none."""
         own = Home(find_home(home))
-        settings = load_settings(own.path, {})
-        wanted = ledger or settings.ledger
+        reading = read_settings(own.path, {} if ledger is None else {"ledger": ledger})
+        wanted = reading.settings.ledger
         if wanted is None:
             own.require()
             raise UsageError(f"{own.config} names no ledger", advice="Give --ledger URL.")
         url = parse_ledger_url(wanted)
         if url.family != "sqlite":
             own.require()
-        return cls(own, settings, url, clock or SystemClock(), foreign=ledger is not None and ledger != settings.ledger)
+        pinned = own.read_config().get("ledger")
+        settings = replace(reading.settings, ledger=pinned if isinstance(pinned, str) else None)
+        return cls(own, settings, url, clock or SystemClock(), foreign=wanted != pinned, warnings=reading.warnings)
+
+    @property
+    def caveat(self) -> str | None:
+        """Return what is taken on trust here, for people; None when everything that is read was verified."""
+        if not (self.foreign and self.embedded):
+            return None
+        return f"{self.database} is read as it stands; `ledger-cli verify ledger --ledger {self.url.text}` computes it again"
 
     @property
     def network(self) -> str:

@@ -78,11 +78,14 @@ class Publisher:
         self._clock = clock
         self._receipts = receipts
         self._network = network
+        self._sent: dict[str, str] = {}
+        self._fresh = False
 
     async def publish(self, wishes: Sequence[Wish], manner: Manner, refresh: Callable[[], Awaitable[object]]) -> AsyncIterator[Published]:
-        """Yield one result a wish, in order, as each request is answered."""
-        for start in range(0, len(wishes), LIMITS.request_entries):
-            for result in await self._chunk(wishes[start : start + LIMITS.request_entries], manner, refresh):
+        """Yield one result a wish, in order, as each request is answered. A dry run judges all of them as one batch."""
+        most = max(1, len(wishes)) if manner.dry_run else LIMITS.request_entries
+        for start in range(0, len(wishes), most):
+            for result in await self._chunk(wishes[start : start + most], manner, refresh):
                 yield result
 
     async def send(self, wish: Wish, prev: str | None, extra: Sequence[Signer], *, as_root: bool = False) -> Published:
@@ -95,24 +98,34 @@ class Publisher:
         results: list[Published | None] = [None] * len(wishes)
         open_places = list(range(len(wishes)))
         for attempt in range(ATTEMPTS):
-            bound = await self._bind([wishes[place] for place in open_places], manner)
+            open_wishes = [wishes[place] for place in open_places]
+            bound = await self._bind(open_wishes, manner)
+            if not self._fresh and not manner.dry_run and any(one.unchanged is not None for one in bound):
+                await self._renew(refresh)  # only a fresh copy can say that a policy still stands as it did
+                bound = await self._bind(open_wishes, manner)
             answers = await (self._judge(bound) if manner.dry_run else self._append(bound))
             for place, answer in zip(open_places, answers, strict=True):
                 results[place] = answer
             open_places = [place for place in open_places if _outrun(results[place], manner)]
             if not open_places or attempt == ATTEMPTS - 1:
                 break
-            await refresh()
+            await self._renew(refresh)
         return [result for result in results if result is not None]
 
+    async def _renew(self, refresh: Callable[[], Awaitable[object]]) -> None:
+        await refresh()
+        self._fresh = True
+        self._sent.clear()
+
     async def _bind(self, wishes: Sequence[Wish], manner: Manner) -> list[_Bound]:
-        """Bind each wish to the version it follows: the stored one, or one made earlier in this very batch."""
+        """Bind each wish to the version it follows: the stored one, or one that this publisher made since."""
         records = await self._reader.records({wish.id for wish in wishes})
-        latest = {policy_id: record.digest for policy_id, record in records.items()}
+        latest = {policy_id: record.digest for policy_id, record in records.items()} | self._sent
         found: list[_Bound] = []
         for wish in wishes:
             record = records.get(wish.id)
-            if manner.expect is None and latest.get(wish.id) == (record and record.digest) and record is not None and _stands(wish, record):
+            is_last = record is not None and latest[wish.id] == record.digest
+            if record is not None and is_last and manner.expect is None and _stands(wish, record):
                 found.append(_Bound(wish, None, record))
                 continue
             prev = manner.expect if manner.expect is not None else latest.get(wish.id)
@@ -139,6 +152,7 @@ class Publisher:
             self._receipts.check(answer, envelope)
         except LedgerError as error:
             return Published(wish.id, wish.kind, "refused", digest, answer.index, error=error)
+        self._sent[wish.id] = digest
         return Published(wish.id, wish.kind, "published", digest, answer.index, answer.receipt, answer.position)
 
     async def _judge(self, bound: Sequence[_Bound]) -> list[Published]:
@@ -186,7 +200,8 @@ def _outrun(result: Published | None, manner: Manner) -> bool:
 def patched(record: Record | None, policy_id: str, change: JSONObject) -> Wish:
     """Return the wish for a merge patch. NotFoundError when the policy is not live."""
     if record is None or not record.live:
-        raise NotFoundError(f"no live policy {policy_id}")
+        advice = f"See `ledger-cli history {policy_id}`." if record is not None else NotFoundError.advice
+        raise NotFoundError(f"no live policy {policy_id}", advice=advice)
     return Wish("patch", record.kind, policy_id, change)
 
 

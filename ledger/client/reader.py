@@ -13,11 +13,11 @@ from ledger.core.limits import LIMITS
 from ledger.query import matches, parse_where
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from ledger.core.canonical import JSONObject
     from ledger.core.state import Record, StateView
-    from ledger.engine.snapshot import Snapshot, Version
+    from ledger.engine.snapshot import Snapshot, StoredVoid, Version
     from ledger.engine.store import Store
 
 MARK = "mark"
@@ -86,13 +86,17 @@ class Reader:
         return await self.store.read(work)
 
     async def entries(self, start: int, end: int | None) -> list[EntrySeen]:
-        """Return entries `start … end-1` with their verdicts. NotFoundError when the log has no such entry."""
+        """Return entries `start … end-1` with their verdicts. UsageError for an end before its start; NotFoundError beyond the end."""
+        if end is not None and start > end:
+            raise UsageError(f"a range ends after its start; {end} is before {start}")
 
         def work(snapshot: Snapshot) -> list[EntrySeen]:
             size = snapshot.head().size
             stop = size if end is None else end
-            if start > stop or stop > size:
-                raise NotFoundError(f"the log has entries 0 to {size - 1}", size=size)
+            if start > size or stop > size:
+                raise NotFoundError(
+                    f"the log has {size} entries, the last of index {size - 1}", advice="Ask within that, or sync first.", size=size
+                )
             voids = {void.index: void for void in snapshot.voids(start, most=max(1, stop - start))}
             found: list[EntrySeen] = []
             while start + len(found) < stop:
@@ -108,12 +112,7 @@ class Reader:
         """Return the entries without effect, and why."""
 
         def work(snapshot: Snapshot) -> list[EntrySeen]:
-            found: list[EntrySeen] = []
-            start = 0
-            while page := snapshot.voids(start, most=LIMITS.page):
-                found += [EntrySeen(void.index, snapshot.entry(void.index), void.code, void.reason) for void in page]
-                start = page[-1].index + 1
-            return found
+            return [EntrySeen(void.index, snapshot.entry(void.index), void.code, void.reason) for void in all_voids(snapshot)]
 
         return await self.store.read(work)
 
@@ -129,6 +128,14 @@ class Reader:
             raise NotFoundError(f"{wanted} is neither the id of a policy nor a digest")
 
         return await self.store.read(work)
+
+
+def all_voids(snapshot: Snapshot) -> Iterator[StoredVoid]:
+    """Yield every void entry's verdict, oldest first."""
+    start = 0
+    while page := snapshot.voids(start, most=LIMITS.page):
+        yield from page
+        start = page[-1].index + 1
 
 
 def size_at(snapshot: Snapshot, at: int | str | None) -> int:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ledger.core.checkpoint import Checkpoint
     from ledger.core.envelope import Envelope
     from ledger.core.trust.roots import PlacedRoot
+    from ledger.engine.snapshot import Snapshot
 
 KEPT = 256
 
@@ -99,6 +100,13 @@ class ReceiptJudge:
             statement.iat,
             compared,
         )
+
+
+def stored_receipt(snapshot: Snapshot, digest: str) -> bytes | None:
+    """Return the receipt that a verified copy can make by itself, None when it lacks the entry or the signed note of its size."""
+    index, size = snapshot.find(digest), snapshot.head().size
+    note = snapshot.checkpoint(size)
+    return None if index is None or note is None else snapshot.receipt(index, size, note)
 
 
 def _same_body(policy: JSON, drafted: dict[str, JSON], signed: dict[str, JSON] | None) -> bool:

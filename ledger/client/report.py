@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ledger.client.reader import all_voids
 from ledger.core.canonical import format_time
 from ledger.core.errors import LedgerError
 from ledger.core.note import CLOCK_KIND, line_time, parse_note, parse_vkey
@@ -48,7 +49,7 @@ async def describe(copy: Copy) -> dict[str, object]:
         return {
             "size": head.size,
             "root": head.root.hex(),
-            "void": len(snapshot.voids()),
+            "void": sum(1 for _ in all_voids(snapshot)),
             "freshness": fresh.level.value,
             "newest_line": None if fresh.time is None else format_time(fresh.time),
             "why": fresh.reason or None,
@@ -63,7 +64,7 @@ async def describe(copy: Copy) -> dict[str, object]:
     settings = place.settings
     identity = {"network": settings.network, "role": settings.role, "name": settings.name, "ledger": place.url.text}
     ledger = await _ask(copy)
-    state, advice = _conclude(facts, ledger, is_log=copy.is_log)
+    state, advice = _conclude(facts, ledger, copy)
     return {"state": state, **identity, **facts, **ledger, "advice": advice}
 
 
@@ -77,13 +78,15 @@ async def _ask(copy: Copy) -> dict[str, object]:
         return {"ledger_size": None, "ledger_error": f"{error.message} [{error.code}]"}
 
 
-def _conclude(facts: dict[str, object], ledger: dict[str, object], *, is_log: bool) -> tuple[str, str | None]:
+def _conclude(facts: dict[str, object], ledger: dict[str, object], copy: Copy) -> tuple[str, str | None]:
     if facts["alarms"]:
         return "alarm", "Keep the evidence directory, compare with other nodes, and tell the network's admins."
     if facts["halted"] is not None:
         return "stale", "The network uses a newer fold: install a newer metaledger."
     if ledger["ledger_error"] is not None:
+        if copy.place.is_master:
+            return "unreachable", "The master does not run: start it with `ledger-cli run master`."
         return "unreachable", "Reads go on from the local copy. Check the URL, the network and the server."
-    if facts["freshness"] != "fresh" and not is_log:
+    if facts["freshness"] != "fresh" and not copy.is_log:
         return "stale", "Run `ledger-cli sync`, or start the agent with `ledger-cli run node`."
     return "ok", None
