@@ -95,7 +95,7 @@ def check(store: Store, size: int, states: list[DictState]) -> None:
     if store.read_now(lambda snapshot: snapshot.head().size) == size:
         assert store.read_now(lambda snapshot: snapshot.state().state_root()) == at
         for known in (reference, everything):
-            assert store.read_now(lambda snapshot: sight(snapshot.state(), known)) == sight(reference, known)  # noqa: B023
+            assert store.read_now(lambda snapshot: sight(snapshot.state(), known)) == sight(reference, known)  # noqa: B023 - called at once
     found, wanted = store.read_now(lambda snapshot: sight(snapshot.state(size), everything)), sight(reference, everything)
     # The network id is a fact of the ledger, not of one size.
     assert {**found, "network": None} == {**wanted, "network": None}

@@ -395,3 +395,64 @@ async def create_unwitnessed(log: Log) -> None:
     assert sequencer.feed.head.checkpoint is None
     await sequencer.close()
     await asyncio.to_thread(store.close)
+
+
+async def test_a_bug_stops_the_sequencer_and_leaves_nobody_waiting(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("ledger.engine.commit.Admission.admit", fail)
+    first, second = (asyncio.create_task(log.sequencer.append([one])) for one in log.network.things(2))
+    for task in (first, second):
+        with pytest.raises((OutcomeUnknown, NotReadyError)):
+            await task
+    assert log.sequencer.stopped is not None
+    assert isinstance(log.sequencer.stopped.__cause__, ZeroDivisionError)
+    assert "sequencer.stopped" in log.heard.names()
+    with pytest.raises(NotReadyError):
+        await log.sequencer.append([log.network.put("z")])
+    assert log.sequencer.waiting == 0
+
+
+async def test_a_renewal_that_fails_stops_the_sequencer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ledger.engine.outlet.LEAST_RENEWAL_SECONDS", 0.01)
+    log = await make(tmp_path, fresh_for=1)
+
+    async def fail() -> int:
+        raise UnreachableError("the disk is gone")
+
+    monkeypatch.setattr(log.sequencer._outlet, "store_time", fail)
+    log.clock.turn(5)
+    await log.sequencer.append([log.network.signed("put", "thing", "b", {}, by="stranger")])
+    for _ in range(100):
+        if log.sequencer.stopped is not None:
+            break
+        await asyncio.sleep(0.01)
+    assert isinstance(log.sequencer.stopped, UnreachableError)
+    await log.close()
+
+
+async def test_the_head_file_is_written_within_a_second_and_a_failure_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ledger.engine.outlet.HEAD_FILE_SECONDS", 0.01)
+    log = await make(tmp_path)
+    await log.sequencer.append([log.network.put("a")])
+    await asyncio.sleep(0.1)
+    left = await asyncio.to_thread(log.sequencer._outlet._file.read)
+    assert left is not None
+    assert left.size == log.head.size
+
+    async def fail() -> None:
+        raise UnreachableError("the disk is full")
+
+    monkeypatch.setattr(log.sequencer._outlet, "write_head_file", fail)
+    await log.sequencer.append([log.network.put("b")])
+    await asyncio.sleep(0.1)
+    assert "sequencer.head-file" in log.heard.names()
+    monkeypatch.undo()
+    await log.close()
+
+
+async def test_an_empty_request_is_nothing_and_the_root_is_known(log: Log) -> None:
+    assert await log.sequencer.append([]) == []
+    assert log.sequencer.root is not None
+    assert log.sequencer.root.name == "small"
