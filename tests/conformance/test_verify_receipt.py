@@ -13,9 +13,10 @@ import pytest
 
 from ledger.core.checkpoint import Checkpoint
 from ledger.core.envelope import sign
+from ledger.core.errors import SignatureError
 from ledger.core.keys import PrivateKey
 from ledger.core.merkle import Frontier, HashList, inclusion_proof, leaf_hashes
-from ledger.core.note import CLOCK_KIND, LOG_KIND, Note, VerifierKey, clock_line, log_line
+from ledger.core.note import CLOCK_KIND, LOG_KIND, Note, VerifierKey, clock_line, log_line, parse_note
 from ledger.core.receipt import Receipt, parse_receipt, verify_receipt
 from ledger.core.statement import Statement
 from ledger.core.trustfile import policy_of_keys
@@ -74,11 +75,24 @@ SPOILT = {
     "a proof with another hash": replace(receipt(7), proof=(bytes(32), *receipt(7).proof[1:])).encode(),
     "another size": receipt(7).encode().replace(b"\n11\n", b"\n12\n"),
     "no line of the log": receipt(7).encode().replace(f"— {ORIGIN} ".encode(), f"— {ORIGIN}x ".encode()),
+    "a bad second line of the log": receipt(7).encode() + replace(log_line("", ORIGIN, LOG), signature=bytes(64)).text.encode() + b"\n",
     "a text line more": receipt(7).encode().replace(b"\n11\n", b"\n11\nmore\n"),
     "no entry": b"\n".join(line for line in receipt(7).encode().split(b"\n") if not line.startswith(b"extra")),
     "nothing": b"",
     "no text": b"\xff\xfe",
 }
+
+
+def test_good_second_line_of_the_log_changes_nothing(tmp_path: Path) -> None:
+    note = parse_note(receipt(7).note)
+    twice = replace(receipt(7), note=note.with_lines(note.lines[1]).encode()).encode()
+    assert run(tmp_path, twice, VKEY.text).returncode == 0
+    assert verify_receipt(parse_receipt(twice), policy_of_keys([VKEY])).checkpoint.size == SIZE
+
+
+def test_product_refuses_a_bad_second_line_as_the_script_does() -> None:
+    with pytest.raises(SignatureError, match="is not a signature of this note"):
+        verify_receipt(parse_receipt(SPOILT["a bad second line of the log"]), policy_of_keys([VKEY]))
 
 
 @pytest.mark.parametrize("name", SPOILT)
