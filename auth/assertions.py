@@ -10,16 +10,13 @@ An assertion is used once. A client whose clock is off finds `server_time` in th
 
 from __future__ import annotations
 
-import heapq
 import secrets
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from auth.jws import Jws, Reason, refuse
 from auth.ports import Invite
 from auth.principal import Principal, narrow, scopes_of
 from auth.tokens import TOKEN_TYPE, identity_of_key
-from ledger.core.errors import BusyError
 from ledger.core.limits import LIMITS
 
 if TYPE_CHECKING:
@@ -85,40 +82,3 @@ class AssertionVerifier:
         if not self._used.take(identity.key.keyid, token.text("jti"), expires):
             refuse(Reason.REPLAYED, "This assertion was used before.")
         return Principal(identity.name, identity.key.keyid, scopes, id=identity.id, expires=ends)
-
-
-class MemoryUsedOnce:
-    """UsedOnce in memory, bounded in all and for each owner, so that one cannot shut out the rest.
-
-    It forgets at a restart: what an assertion then can do again is get one more access token of
-    its own author within the minute that it lives. A shared store closes that too.
-    """
-
-    def __init__(self, clock: Clock, *, capacity: int = 65_536, per_owner: int = 1_024) -> None:
-        self._clock = clock
-        self._capacity = capacity
-        self._per_owner = per_owner
-        self._taken: set[tuple[str, str]] = set()
-        self._ends: list[tuple[int, str, str]] = []
-        self._owned: Counter[str] = Counter()
-
-    def take(self, owner: str, token_id: str, until: int) -> bool:
-        """Return True the first time; raises BusyError rather than forget what is not over yet."""
-        self._forget()
-        if (owner, token_id) in self._taken:
-            return False
-        if len(self._taken) >= self._capacity or self._owned[owner] >= self._per_owner:
-            raise BusyError("Too many assertions at once.", retry_after=float(LIMITS.assertion_seconds))
-        self._taken.add((owner, token_id))
-        self._owned[owner] += 1
-        heapq.heappush(self._ends, (until, owner, token_id))
-        return True
-
-    def _forget(self) -> None:
-        now = self._clock.now()
-        while self._ends and self._ends[0][0] <= now:
-            _, owner, token_id = heapq.heappop(self._ends)
-            self._taken.discard((owner, token_id))
-            self._owned[owner] -= 1
-            if not self._owned[owner]:
-                del self._owned[owner]

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from auth.assertions import AssertionVerifier, MemoryUsedOnce
+from auth.assertions import AssertionVerifier
 from auth.tls import ServerIdentity
 from auth.tokens import TokenIssuer, TokenVerifier
+from auth.used import UsedSlots
 from ledger.core.errors import LedgerError
 from ledger.core.keys import self_test
 from ledger.engine.sequencer import Sequencer
@@ -158,7 +159,8 @@ class Master:
         authority = await asyncio.to_thread(authority_of, self.home)
         book = await asyncio.to_thread(IssueBook, self.home.tls / ISSUED_FILE)
         rule = HostRule(site.server, self.home.certificate_file, self.members)
-        assertions = AssertionVerifier(site, self.members, MemoryUsedOnce(clock), clock)
+        used = await asyncio.to_thread(UsedSlots, clock, self.home.used_file)
+        assertions = AssertionVerifier(site, self.members, used, clock)
         service = Service(TITLE, self._version, self._unready, self._status)
         self._routes = (
             *LogRoutes(hub, self.store, sharing, authorizer, clock).routes(),

@@ -83,6 +83,11 @@ class Home:
         return self.path / "api-token"
 
     @property
+    def used_file(self) -> Path:
+        """Return the file in which a server remembers the assertions that were used."""
+        return self.path / "used-assertions"
+
+    @property
     def evidence(self) -> Path:
         """Return the directory where proof of misbehaviour is kept."""
         return self.path / "evidence"

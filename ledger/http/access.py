@@ -22,7 +22,7 @@ class BearerAuthorizer:
 
     def __init__(self, verifier: TokenVerifier, *, local_token: str | None = None) -> None:
         self._verifier = verifier
-        self._local_token = None if local_token is None else local_token.encode()
+        self._local_token = local_token.encode() if local_token else None  # an empty one would open to everybody
 
     def authorize(self, call: Call, scopes: tuple[str, ...]) -> Principal:
         """Return who asks, with any one of `scopes`. Raises `AuthenticationError` or `NotAllowedError`."""

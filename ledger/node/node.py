@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from auth.assertions import AssertionVerifier, MemoryUsedOnce
+from auth.assertions import AssertionVerifier
 from auth.keystore import create_file, read_private_file
 from auth.pki import common_name, load_chain
 from auth.tls import ServerIdentity
 from auth.tokens import Site, TokenIssuer, TokenVerifier
+from auth.used import UsedSlots
 from ledger.client.place import Place
 from ledger.client.sync import Syncer
 from ledger.core.errors import LedgerError, NotFoundError, UsageError
@@ -185,7 +186,8 @@ class Node:
         verifier = TokenVerifier(site, [token_key.public], self.members, clock)
         authorizer = BearerAuthorizer(verifier, local_token=api_token)
         sharing = Sharing(public=self.settings.public_read and self.settings.relay)
-        assertions = AssertionVerifier(site, self.members, MemoryUsedOnce(clock), clock)
+        used = await asyncio.to_thread(UsedSlots, clock, self.home.used_file)
+        assertions = AssertionVerifier(site, self.members, used, clock)
         service = Service(TITLE, version("metaledger"), self._unready, self._status)
         log_routes = LogRoutes(hub, self.store, sharing, authorizer, clock).routes()
         self._routes = (

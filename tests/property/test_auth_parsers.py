@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from auth.assertions import AssertionVerifier, MemoryUsedOnce, make_assertion
+from auth.assertions import AssertionVerifier, make_assertion
 from auth.join import PREFIX, JoinToken, parse_join_token
 from auth.jws import Jws
 from auth.keystore import decode_key, encode_key
 from auth.pki import CertificateAuthority, load_chain, make_request, new_tls_key, parse_request, verify_chain
 from auth.principal import SCOPES, Principal, format_scopes, parse_scopes
 from auth.tokens import TOKEN_TYPE, TokenIssuer, TokenVerifier
+from auth.used import UsedSlots
 from ledger.core import canonical
 from ledger.core.errors import AccessError, AuthenticationError, FormatError, UsageError, VerificationError
 from ledger.core.keys import PrivateKey
@@ -46,7 +47,7 @@ def world() -> tuple[TokenVerifier, AssertionVerifier, TokenIssuer]:
     clock, members = FrozenClock(), Members()
     members.add("bob")
     verifier = TokenVerifier(SITE, [TOKEN_KEY.public], members, clock)
-    return verifier, AssertionVerifier(SITE, members, MemoryUsedOnce(clock), clock), TokenIssuer(SITE, TOKEN_KEY, clock)
+    return verifier, AssertionVerifier(SITE, members, UsedSlots(clock), clock), TokenIssuer(SITE, TOKEN_KEY, clock)
 
 
 TOKEN = world()[2].issue(Principal("bob", BOB.public.keyid, frozenset({"read"})))[0]

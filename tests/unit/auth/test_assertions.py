@@ -9,11 +9,12 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from auth.assertions import AssertionVerifier, MemoryUsedOnce, make_assertion
+from auth.assertions import AssertionVerifier, make_assertion
 from auth.jws import Jws
 from auth.principal import JOIN, OPERATE, READ, WRITE, Principal
 from auth.tokens import TOKEN_TYPE, Site
-from ledger.core.errors import AuthenticationError, BusyError, NotAllowedError
+from auth.used import UsedSlots
+from ledger.core.errors import AuthenticationError, NotAllowedError
 from tests.support.identities import NOW, SITE, FrozenClock, Members, key_of
 
 BOB = key_of("bob")
@@ -28,7 +29,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.members.add("bob")
-        self.used = MemoryUsedOnce(self.clock)
+        self.used = UsedSlots(self.clock)
         self.verifier = AssertionVerifier(SITE, self.members, self.used, self.clock)
 
 
@@ -185,38 +186,3 @@ def test_made_assertions_live_a_minute_at_most(world: World) -> None:
     token = Jws().peek(assertion)
     assert token.seconds("exp") - token.seconds("iat") == 60
     assert world.verifier.verify(assertion).name == "bob"
-
-
-def test_used_once_forgets_what_is_over_and_nothing_else() -> None:
-    clock = FrozenClock()
-    used = MemoryUsedOnce(clock, capacity=2, per_owner=2)
-    assert used.take("a", "1", NOW + 10)
-    assert used.take("b", "1", NOW + 20)
-    assert not used.take("a", "1", NOW + 10)
-    with pytest.raises(BusyError) as caught:
-        used.take("c", "1", NOW + 10)
-    assert caught.value.retry_after > 0
-    clock.seconds = NOW + 10
-    assert used.take("c", "1", NOW + 20)
-    assert not used.take("b", "1", NOW + 20)
-
-
-def test_used_once_one_owner_cannot_shut_out_the_others() -> None:
-    used = MemoryUsedOnce(FrozenClock(), capacity=100, per_owner=3)
-    for number in range(3):
-        assert used.take("flood", str(number), NOW + 60)
-    with pytest.raises(BusyError):
-        used.take("flood", "3", NOW + 60)
-    assert used.take("calm", "1", NOW + 60)
-    assert not used.take("flood", "1", NOW + 60)
-
-
-def test_used_once_counts_what_is_left_of_an_owner() -> None:
-    clock = FrozenClock()
-    used = MemoryUsedOnce(clock, per_owner=2)
-    assert used.take("a", "1", NOW + 10)
-    assert used.take("a", "2", NOW + 20)
-    clock.seconds = NOW + 15
-    assert used.take("a", "3", NOW + 20)
-    with pytest.raises(BusyError):
-        used.take("a", "4", NOW + 20)

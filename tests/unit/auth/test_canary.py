@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from auth.assertions import AssertionVerifier, MemoryUsedOnce, make_assertion
+from auth.assertions import AssertionVerifier, make_assertion
 from auth.join import PREFIX, JoinToken, parse_join_token, read_join_token
 from auth.keystore import KeyStore, create_file, decode_key, encode_key
 from auth.pki import CertificateAuthority, decode_tls_key, encode_tls_key, new_tls_key
 from auth.principal import READ, Principal
 from auth.tls import ServerIdentity
 from auth.tokens import TokenIssuer, TokenVerifier
+from auth.used import UsedSlots
 from ledger.core.errors import LedgerError
 from ledger.core.keys import PrivateKey
 from tests.support.identities import NOW, SITE, FrozenClock, Members
@@ -53,7 +54,7 @@ def shown_by(fails: Callable[[], object]) -> str:
 def test_objects_do_not_show_their_secrets(tmp_path: Path) -> None:
     clock, members = FrozenClock(), Members()
     token = JoinToken("ab" * 32, "https://host:1", None, KEY, "2026-11-21T10:00:00Z")
-    used = MemoryUsedOnce(clock)
+    used = UsedSlots(clock)
     assert_silent(
         KEY,
         token,
@@ -102,7 +103,7 @@ def test_refused_tokens_are_not_repeated() -> None:
     assertion = make_assertion("bob", KEY, SITE, NOW)
     clock.seconds += 10_000
     tokens = TokenVerifier(SITE, [KEY.public], members, clock)
-    assertions = AssertionVerifier(SITE, members, MemoryUsedOnce(clock), clock)
+    assertions = AssertionVerifier(SITE, members, UsedSlots(clock), clock)
     shown = shown_by(lambda: tokens.verify(token)) + shown_by(lambda: assertions.verify(assertion))
     shown += shown_by(lambda: tokens.verify(token[:-4] + "AAAA")) + shown_by(lambda: tokens.verify("x" + token))
     for secret in (token, assertion, token.rsplit(".", 1)[1], assertion.rsplit(".", 1)[1]):
