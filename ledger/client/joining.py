@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from auth.join import JoinToken, parse_join_token
-from auth.keystore import KeyStore, generate_key, replace_file
+from auth.keystore import KeyStore, generate_key
 from auth.pki import encode_tls_key, fingerprint, load_chain, make_request, new_tls_key
 from auth.tls import client_context, pin_ca
 from ledger.client.answers import Joined
@@ -28,6 +28,7 @@ from ledger.engine.replica import Replica
 from ledger.engine.signing import placed_roots
 from ledger.engine.store import Store
 from ledger.home.clock import SystemClock
+from ledger.home.files import write_file
 from ledger.home.home import Home
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 HTTPS_PORT = 443
-ROLES = {"node": "node"}
 
 
 def new_invite(place: Place, network: str, who: tuple[str, str, tuple[str, ...]], ttl: int) -> tuple[Wish, JoinToken, PrivateKey]:
@@ -98,7 +98,7 @@ class _Joining:
             await asyncio.to_thread(replica.close)
             await asyncio.to_thread(store.close)
         name, kind = str(member.content["name"]), str(member.content["type"])
-        config = {"role": ROLES.get(kind, "member"), "name": name, "network": self._token.ledger, "ledger": self._token.url}
+        config = {"role": "node" if kind == "node" else "member", "name": name, "network": self._token.ledger, "ledger": self._token.url}
         await asyncio.to_thread(self._home.write_config, {**config, "server": server, "log_vkeys": vkeys})
         return Joined(self._token.ledger, name, str(self._home.path), size)
 
@@ -108,7 +108,7 @@ class _Joining:
             return None
         url = urlsplit(self._token.url)
         ca = await pin_ca(url.hostname or "", url.port or HTTPS_PORT, self._token.ca, self._clock.now())
-        await asyncio.to_thread(replace_file, self._home.ca_file, ca, mode=0o644)
+        await asyncio.to_thread(write_file, self._home.ca_file, ca, mode=0o644)
         return ca
 
     def _key(self) -> PrivateKey:
@@ -127,7 +127,8 @@ class _Joining:
             try:
                 source = HttpsBackend(invited)
                 await syncer.step(source, self._token.url, progress=progress)
-                await self._become_member(syncer, source, key)
+                if not await syncer.replica.store.read(lambda snapshot: is_member(snapshot, key)):
+                    await self._become_member(syncer, source, key)
             except AuthenticationError:
                 pass  # the invite is spent: by this very key, when an earlier join stopped half way; the next step tells
         own = Transport(self._token.url, context=context, assertions=KeyAssertions(key, self._token.ledger, self._clock))
@@ -162,25 +163,34 @@ class _Joining:
         chain = parse_object(reply.body).get("certificate")
         if not isinstance(chain, str):
             raise FormatError("the server's answer holds no certificate")
-        await asyncio.to_thread(replace_file, self._home.certificate_key_file, encode_tls_key(key))
-        await asyncio.to_thread(replace_file, self._home.certificate_file, chain.encode(), mode=0o644)
+        await asyncio.to_thread(write_file, self._home.certificate_key_file, encode_tls_key(key))
+        await asyncio.to_thread(write_file, self._home.certificate_file, chain.encode(), mode=0o644)
 
 
 def invite_of(snapshot: Snapshot, key: PrivateKey) -> Record:
     """Return the live invite of that key. NotAllowedError when there is none."""
-    state = snapshot.state()
-    bound = state.key(key.public.keyid)
-    record = None if bound is None else state.record(bound.id)
-    if record is None or not record.live or record.kind != "invite":
+    record = _live_record(snapshot, key, "invite")
+    if record is None:
         raise NotAllowedError("the invite was used or revoked", advice="Ask an admin for a new one.")
     return record
 
 
+def is_member(snapshot: Snapshot, key: PrivateKey) -> bool:
+    """Tell whether the key is a live member's: an earlier join with the same token came that far."""
+    return _live_record(snapshot, key, "member") is not None
+
+
 def member_of(snapshot: Snapshot, key: PrivateKey) -> Record:
     """Return the live member of that key. NotFoundError when the log that was verified does not show it."""
+    record = _live_record(snapshot, key, "member")
+    if record is None:
+        raise NotFoundError("the verified log does not show this member", advice="Join again with the same token.")
+    return record
+
+
+def _live_record(snapshot: Snapshot, key: PrivateKey, kind: str) -> Record | None:
+    """Return the live record of that kind to which the key is bound."""
     state = snapshot.state()
     bound = state.key(key.public.keyid)
     record = None if bound is None else state.record(bound.id)
-    if record is None or not record.live or record.kind != "member":
-        raise NotFoundError("the verified log does not show this member", advice="Join again with the same token.")
-    return record
+    return record if record is not None and record.live and record.kind == kind else None

@@ -171,10 +171,11 @@ class Syncer:
         if isinstance(judged.verdict, Taken):
             self.state = judged.state
             head = await self.head()
-            await asyncio.to_thread(self._head_file.write, LeftHead(head.size, head.root))
             # Too many for one delta: followers read them from the store.
             whole = len(fresh) == step.end - step.start and head.size == step.end
             self._tell(Move(step.start, head.size, head.root, judged.state.note, tuple(fresh) if whole else ()))
+            # After the telling: whoever lost a right in these entries loses it now. The file may lag.
+            await asyncio.to_thread(self._head_file.write, LeftHead(head.size, head.root))
         return judged
 
     async def _whole_tree(self, state: TrustState, step: FetchAll, showing: Showing, now: int) -> Judged:

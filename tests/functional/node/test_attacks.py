@@ -144,8 +144,8 @@ async def test_forged_policies_are_refused(live_network: LiveNetwork) -> None:
     moved = seal(other.payload, real.signatures)
     elsewhere = sign(site_by_admin("0" * 64, admin_key.public.keyid, "for another network", now), [admin_key])
     right = Statement(
-        live_network.network, "put", "permissions", "permissions.node", None, own.public.keyid, format_time(int(now)),
-        {"name": "permissions.node", "allow": [], "grant": []},
+        live_network.network, "put", "permissions", "permissions.own", None, own.public.keyid, format_time(int(now)),
+        {"name": "permissions.own", "allow": [], "grant": []},
     )  # fmt: skip
     before = await size_of(live_network.home)
     source = await asyncio.to_thread(place.https)
