@@ -64,6 +64,14 @@ def parse_cursor(text: str) -> Cursor:
     return Cursor(size, after)
 
 
+def limit_of(call: Call) -> int:
+    """Return the query field `limit`. Raises `UsageError` beyond a page."""
+    limit = call.number("limit", LIMITS.page)
+    if not 1 <= limit <= LIMITS.page:
+        raise UsageError(f"limit must be 1 to {LIMITS.page}")
+    return limit
+
+
 def page_of(state: SqlState, kind: str | None, after: str, most: int) -> list[Record]:
     """Return live records of a kind, or of all, in the order of their ids, from after `after` on."""
     kinds = state.kinds() if kind is None else [kind]
@@ -109,10 +117,11 @@ class StateRoutes:
         read = ("read",)
         page = {"kind": "kind wanted", "size": "answer for this tree size", "limit": "policies a page", "cursor": "of the former page"}
         size = {"size": "answer for this tree size"}
+        versions = {"start": "index of the first version wanted", "limit": "versions a page"}
         return (
             Route("GET", "/v1/policies", self.policies, "Live policies of a kind.", read, query=page),
             Route("GET", "/v1/policies/{id}", self.policy, "One policy, live or dropped.", read, query=size),
-            Route("GET", "/v1/policies/{id}/history", self.history, "Every version of a policy, oldest first.", read),
+            Route("GET", "/v1/policies/{id}/history", self.history, "The versions of a policy, oldest first.", read, query=versions),
             Route("GET", "/v1/receipts/{digest}", self.receipt, "The receipt of a statement (C2SP tlog-proof).", read, gives="text/plain"),
             Route("GET", "/v1/roots/{n}", self.root, "The n-th signed root statement.", gives=ENVELOPE_TYPE),
         )
@@ -123,9 +132,7 @@ class StateRoutes:
         kind = fields.get("kind")
         if kind is not None and not is_kind(kind):
             raise UsageError("kind is no kind")
-        limit = call.number("limit", LIMITS.page)
-        if not 1 <= limit <= LIMITS.page:
-            raise UsageError(f"limit must be 1 to {LIMITS.page}")
+        limit = limit_of(call)
         cursor = parse_cursor(fields["cursor"]) if "cursor" in fields else Cursor(self._size(call), "")
         self._check_size(cursor.size)
 
@@ -150,15 +157,18 @@ class StateRoutes:
         return self._answer(await self._reads.read(work))
 
     async def history(self, call: Call) -> web.Response:
-        """Answer every version of a policy up to the present size."""
-        call.only()
+        """Answer the versions of a policy up to the present size, at most a page; `next` is the `start` of the page after."""
+        call.only("start", "limit")
         policy_id, size = self._id(call), self._hub.head.size
+        start, limit = call.number("start", 0), limit_of(call)
 
         def work(snapshot: Snapshot) -> bytes:
             versions = [version for version in snapshot.history(policy_id) if version.record.index < size]
             if not versions:
                 raise NotFoundError(f"there is no policy {policy_id}", size=size)
-            return self._encode(size, {"id": policy_id, "versions": list(self._versions(versions, size))})
+            found = [version for version in versions if version.record.index >= start][: limit + 1]
+            more = found[limit].record.index if len(found) > limit else None
+            return self._encode(size, {"id": policy_id, "versions": list(self._versions(found[:limit], size)), "next": more})
 
         return self._answer(await self._reads.read(work))
 

@@ -73,6 +73,7 @@ async def test_refusal_is_a_problem(network: Network, method: str, path: str, he
         ("/v1/policies?size=100000", 404, "not-found"),
         ("/v1/policies/nobody", 404, "not-found"),
         ("/v1/policies/nobody/history", 404, "not-found"),
+        ("/v1/policies/root/history?limit=0", 400, "usage"),
         ("/v1/policies/%ff", 400, "usage"),
         ("/v1/policies/a%20b", 404, "not-found"),
         ("/v1/receipts/" + "0" * 64, 404, "not-found"),
@@ -152,3 +153,9 @@ async def test_path_is_taken_as_it_is(network: Network, target: str) -> None:
 async def test_absolute_target_is_the_same_route(network: Network) -> None:
     answer = await raw(network, b"GET https://elsewhere/checkpoint HTTP/1.1\r\nHost: elsewhere\r\nConnection: close\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 200")
+
+
+async def test_header_that_is_no_text_is_no_token(network: Network) -> None:
+    answer = await raw(network, b"GET /v1/policies HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer \xff\xfe\r\nConnection: close\r\n\r\n")
+    assert answer.split(b" ")[1] in {b"400", b"401"}
+    assert orjson.loads(answer.partition(b"\r\n\r\n")[2])["code"] in {"bad-request", "unauthenticated"}

@@ -208,3 +208,19 @@ async def test_pages_of_policies_answer_for_one_size(network: Network) -> None:
     assert len(seen) == len(set(seen)) == 25
     assert seen == sorted(seen)
     assert len(sizes) == 1
+
+
+async def test_history_comes_in_pages(network: Network) -> None:
+    policy_id = None
+    for number in range(7):
+        reply = await network.publish(network.put("site", {"n": number}, policy_id=policy_id or "site-1"))
+        assert reply.status == 201, reply.body
+        policy_id = str(reply.json["id"])
+    seen: list[int] = []
+    start: int | None = 0
+    while start is not None:
+        page = (await network.get(f"/v1/policies/{policy_id}/history?start={start}&limit=3", who=network.admin)).json
+        assert len(page["versions"]) <= 3
+        seen += [version["body"]["n"] for version in page["versions"]]
+        start = page["next"]
+    assert seen == list(range(7))
