@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from auth.keystore import read_secret
 from ledger.core import canonical
 from ledger.core.errors import FormatError, LedgerError
 from ledger.core.keys import PrivateKey
+from ledger.home.files import read_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable

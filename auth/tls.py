@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
-from auth.keystore import read_private_file
 from auth.pki import fingerprint, load_chain, verify_chain
 from ledger.core.errors import LedgerError, NotFoundError, UnreachableError, UsageError, VerificationError
+from ledger.home.files import read_private_file
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from auth.keystore import KeyStore, create_file
+from auth.keystore import KeyStore
 from auth.pki import CertificateAuthority, encode_tls_key, make_request, new_tls_key, parse_request
 from ledger.core.canonical import format_time, is_name
 from ledger.core.envelope import sign
@@ -24,6 +24,7 @@ from ledger.core.root import Admin, LogKey, Root
 from ledger.core.statement import ROOT, Statement, derive_id
 from ledger.engine.genesis import create_log
 from ledger.engine.signing import SequencerKeys, clock_vkey, log_vkey
+from ledger.home.files import create_file
 from ledger.home.home import Home
 from ledger.home.url import parse_ledger_url
 

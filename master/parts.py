@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from auth.keystore import KeyStore, read_private_file
+from auth.keystore import KeyStore
 from auth.pki import CertificateAuthority, common_name, load_chain
 from auth.tokens import Site
 from ledger.core.errors import NotFoundError, UsageError
 from ledger.engine.signing import SequencerKeys
+from ledger.home.files import read_private_file
 from ledger.http.feed import SignedHead
 from ledger.http.server import Address
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ledger.core.errors import UsageError
-from ledger.home.files import write_file
+from ledger.home.files import create_file, write_file
 
 from . import output
 from .options import Invocation, common, run
 from .options import output as forms
 from .verbs import Command, verb
 
-SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SECONDS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 LONGEST = 3650 * 86400
 SCOPES = ("read", "write", "operate")
 
@@ -76,7 +80,7 @@ def invite(invocation: Invocation, name: str, member_type: str, permissions: tup
     if out is None:
         output.answer(run(work()))
         return
-    write_file(out, b"", replace=False)  # taken before anything is published, so that no token is lost
+    create_file(out, b"")  # taken before anything is published, so that no token is lost
     try:
         write_file(out, (run(work()) + "\n").encode())
     except BaseException:

@@ -1,51 +1,70 @@
-"""Small files of a home: written whole or not at all, private unless said otherwise."""
+"""Small files of a home: written whole or not at all, private unless said otherwise, read with the mode they have.
+
+A file is written beside its place, synced, then moved or linked there: a crash leaves the old file, or none, or the whole
+new one. Its mode is exactly the one asked for, whatever the umask. Nothing here puts a content into an error.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 import stat
 from typing import TYPE_CHECKING
 
-from ledger.core.errors import NotFoundError, TooLargeError, UnavailableError, UsageError
+from ledger.core.errors import ConflictError, NotFoundError, TooLargeError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 PRIVATE = 0o600
 TEXT_LIMIT = 1024 * 1024
+SECRET_LIMIT = 64 * 1024  # bytes; a key has 120, a certificate chain some thousand
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
-def write_file(path: Path, content: bytes, *, mode: int = PRIVATE, replace: bool = True) -> None:
-    """Write `content` to `path` with `mode`: durable when it returns, and never seen half written.
-
-    Raises `UsageError` when the file is there and `replace` is false, `UnavailableError` when the system refuses.
-    """
-    scratch = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+def create_file(path: Path, content: bytes, *, mode: int = PRIVATE) -> None:
+    """Write a new file, durable when this returns. ConflictError if `path` exists, UnavailableError when the system refuses."""
+    draft = _draft(path, content, mode)
     try:
-        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            _place(scratch, path, replace=replace)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                scratch.unlink()
-        sync_directory(path.parent)
+        os.link(draft, path, follow_symlinks=False)  # unlike rename, this fails when the name is taken
     except FileExistsError as error:
-        raise UsageError(f"{path} is there already", advice="Name another file, or move this one away.") from error
+        raise ConflictError(f"{path} exists already; it is not overwritten.", advice="Move it away first, or use it.") from error
     except OSError as error:
         raise UnavailableError(f"cannot write {path}: {error.strerror}") from error
+    finally:
+        draft.unlink(missing_ok=True)
+    sync_directory(path.parent)
 
 
-def _place(scratch: Path, path: Path, *, replace: bool) -> None:
-    if replace:
-        scratch.replace(path)
-    else:
-        os.link(scratch, path)  # unlike rename, this fails when the name is taken
+def write_file(path: Path, content: bytes, *, mode: int = PRIVATE) -> None:
+    """Write a file in the place of the one of that name, if any; durable when this returns. UnavailableError when the system refuses."""
+    draft = _draft(path, content, mode)
+    try:
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise UnavailableError(f"cannot write {path}: {error.strerror}") from error
+    sync_directory(path.parent)
+
+
+def _draft(path: Path, content: bytes, mode: int) -> Path:
+    """Write `content` beside `path` under a name of its own."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    except OSError as error:
+        raise UnavailableError(f"cannot write {path}: {error.strerror}") from error
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, mode)  # whatever the umask
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise UnavailableError(f"cannot write {path}: {error.strerror}") from error
+    return draft
 
 
 def sync_directory(path: Path) -> None:
@@ -78,25 +97,58 @@ def read_text(path: Path, *, limit: int = TEXT_LIMIT) -> str:
         raise UsageError(f"{path} is not UTF-8 text") from error
 
 
+def read_private_file(path: Path) -> bytes:
+    """Return the content of a private file of a home.
+
+    Raises NotFoundError without one, UsageError if anybody but the owner may touch it or it is no regular file.
+    """
+    content, mode = _read(path)
+    _require_private(path, mode)
+    return content
+
+
 def require_private(path: Path) -> None:
-    """Raise `UsageError` unless `path` is a plain file that nobody but its owner can read or write."""
-    mode = _mode(path)
-    if not stat.S_ISREG(mode) or mode & 0o077:
-        raise UsageError(f"{path} must be a plain file of mode 0600, not {stat.filemode(mode)}", advice=f"chmod 600 {path}")
+    """Raise as `read_private_file` does, for a file that is read elsewhere."""
+    _require_private(path, _read(path)[1])
 
 
-def sharing(path: Path) -> str | None:
-    """Return a warning when others than its owner can read `path`, else None; `UsageError` when anyone can write it."""
-    mode = _mode(path)
-    if mode & 0o002:
-        raise UsageError(f"anyone can write {path}", advice=f"chmod o-w {path}, and change what was in it")
-    return f"{path} can be read by others than its owner" if mode & 0o044 else None
+def _require_private(path: Path, mode: int) -> None:
+    if mode & OTHERS:
+        raise UsageError(
+            f"{path} has mode {mode:04o}; a private file of a home is open to its owner only.",
+            advice=f"Look who could read it; then: chmod 600 {path}",
+        )
 
 
-def _mode(path: Path) -> int:
+def read_secret(path: Path, warn: Callable[[str], None]) -> bytes:
+    """Return the content of a file that a `…_FILE` setting or an `@FILE` argument names, without its last newline.
+
+    It may be readable by others (`warn` is told), as mounted secrets are; one that everybody may write raises UsageError.
+    """
+    content, mode = _read(path)
+    if mode & stat.S_IWOTH:
+        raise UsageError(f"{path} has mode {mode:04o}: everybody may write it.", advice=f"chmod o-w {path}, and change what was in it")
+    if mode & OTHERS:
+        warn(f"{path} has mode {mode:04o}: others than its owner may read it")
+    return content.removesuffix(b"\n").removesuffix(b"\r")
+
+
+def _read(path: Path) -> tuple[bytes, int]:
+    """Return content and permission bits, both of the one file that was opened."""
     try:
-        return path.stat().st_mode
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a FIFO must not hold us
     except FileNotFoundError as error:
-        raise NotFoundError(f"no file {path}") from error
+        raise NotFoundError(f"There is no file {path}.") from error
     except OSError as error:
-        raise UnavailableError(f"cannot read {path}: {error.strerror}") from error
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise UsageError(f"{path} is no regular file.")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = file.read(SECRET_LIMIT + 1)
+    finally:
+        os.close(descriptor)
+    if len(content) > SECRET_LIMIT:
+        raise UsageError(f"{path} is larger than {SECRET_LIMIT} bytes; that is no secret.")
+    return content, stat.S_IMODE(status.st_mode)

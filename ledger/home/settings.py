@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ledger.core.errors import UsageError
-from ledger.home.files import read_text as read_file
-from ledger.home.files import require_private, sharing
+from ledger.home.files import read_secret, require_private
 from ledger.home.home import Home
 from ledger.home.readers import choice_of, read_bool, read_count, read_listen, read_seconds, read_text, read_texts
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 PREFIX = "METALEDGER_"
 HOME_VARIABLE = "METALEDGER_HOME"
-SECRET_LIMIT = 64 * 1024
 
 
 def _setting(default: object, read: Reader, doc: str, *, secret: bool = False) -> Any:
@@ -159,10 +157,10 @@ def _refuse_unknown(names: Iterable[str], known: Iterable[str], noun: str) -> No
 
 
 def _read_secret(path: Path, warnings: list[str]) -> str:
-    warning = sharing(path)
-    if warning is not None:
-        warnings.append(warning)
-    return read_file(path, limit=SECRET_LIMIT).removesuffix("\n").removesuffix("\r")
+    try:
+        return read_secret(path, warnings.append).decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8 text") from error
 
 
 def _typed(name: str, value: object, origin: str, read: Reader) -> Any:

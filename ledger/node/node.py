@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 import orjson
 
 from auth.assertions import AssertionVerifier
-from auth.keystore import create_file, read_private_file
 from auth.pki import common_name, load_chain
 from auth.tls import ServerIdentity
 from auth.tokens import Site, TokenIssuer, TokenVerifier
@@ -29,7 +28,7 @@ from ledger.core.keys import self_test
 from ledger.core.trust.good import parse_claim
 from ledger.engine.replica import Replica
 from ledger.engine.store import Store
-from ledger.home.files import write_file
+from ledger.home.files import create_file, read_private_file, write_file
 from ledger.home.url import parse_ledger_url
 from ledger.http.access import BearerAuthorizer
 from ledger.http.feed import Hub, SignedHead

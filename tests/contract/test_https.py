@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from auth.keystore import KeyStore, create_file
+from auth.keystore import KeyStore
 from auth.pki import CertificateAuthority, encode_tls_key, make_request, new_tls_key, parse_request
 from auth.tls import client_context
 from ledger.client.https import HttpsBackend
@@ -17,6 +17,7 @@ from ledger.client.transport import Transport
 from ledger.engine.genesis import create_log
 from ledger.engine.signing import log_vkey
 from ledger.home.clock import SystemClock
+from ledger.home.files import create_file
 from ledger.home.home import Home
 from ledger.home.settings import load_settings
 from ledger.http.logs import EventLog

@@ -15,11 +15,11 @@ import pytest
 import uvloop
 from cryptography import x509
 
-from auth.keystore import create_file, replace_file
 from auth.pki import CertificateAuthority, Revoked, common_name, encode_tls_key, fingerprint, make_request, new_tls_key, parse_request
 from auth.tls import ServerIdentity, check_server, client_context, fetch_chain, pin_ca
 from ledger.core.errors import UnreachableError, VerificationError
 from ledger.home.clock import SystemClock
+from ledger.home.files import create_file, write_file
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -43,8 +43,8 @@ class Site:
     def renew(self, *hosts: str) -> None:
         key = new_tls_key()
         issued = self.ca.issue(parse_request(make_request(key, "master", hosts)), NOW)
-        replace_file(self.place / "key.pem", encode_tls_key(key))
-        replace_file(self.place / "cert.pem", issued.chain, mode=0o644)
+        write_file(self.place / "key.pem", encode_tls_key(key))
+        write_file(self.place / "cert.pem", issued.chain, mode=0o644)
 
 
 def site(place: Path, *hosts: str, ca: CertificateAuthority | None = None, now: float = NOW, behind: bytes | None = None) -> Site:

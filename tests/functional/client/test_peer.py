@@ -13,12 +13,12 @@ import orjson
 import pytest
 import zstandard
 
-from auth.keystore import create_file
 from auth.pki import CertificateAuthority, encode_tls_key, make_request, new_tls_key, parse_request
 from auth.tls import client_context
 from ledger.client.transport import Transport
 from ledger.core.errors import FormatError, UnreachableError
 from ledger.home.clock import SystemClock
+from ledger.home.files import create_file
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

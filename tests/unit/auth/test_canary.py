@@ -11,7 +11,7 @@ import pytest
 
 from auth.assertions import AssertionVerifier, make_assertion
 from auth.join import PREFIX, JoinToken, parse_join_token, read_join_token
-from auth.keystore import KeyStore, create_file, decode_key, encode_key
+from auth.keystore import KeyStore, decode_key, encode_key
 from auth.pki import CertificateAuthority, decode_tls_key, encode_tls_key, new_tls_key
 from auth.principal import READ, Principal
 from auth.tls import ServerIdentity
@@ -19,6 +19,7 @@ from auth.tokens import TokenIssuer, TokenVerifier
 from auth.used import UsedSlots
 from ledger.core.errors import LedgerError
 from ledger.core.keys import PrivateKey
+from ledger.home.files import create_file
 from tests.support.identities import NOW, SITE, FrozenClock, Members
 
 if TYPE_CHECKING:

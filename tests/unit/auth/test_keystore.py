@@ -13,9 +13,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from auth.keystore import KeyStore, create_file, decode_key, encode_key, generate_key, read_private_file, read_secret, replace_file
+from auth.keystore import KeyStore, decode_key, encode_key, generate_key
 from auth.pki import encode_tls_key, new_tls_key
 from ledger.core.errors import ConflictError, FormatError, NotFoundError, UsageError
+from ledger.home.files import create_file, read_private_file
 from tests.support.identities import key_of
 
 if TYPE_CHECKING:
@@ -42,19 +43,6 @@ def test_created_key_is_private_and_loads_again(tmp_path: Path) -> None:
     assert not store.has("admin")
 
 
-@pytest.mark.parametrize("mask", [0o000, 0o077, 0o777])
-def test_mode_does_not_depend_on_the_umask(tmp_path: Path, mask: int) -> None:
-    before = os.umask(mask)
-    try:
-        create_file(tmp_path / "a", b"x")
-        create_file(tmp_path / "b", b"x", mode=0o644)
-        replace_file(tmp_path / "a", b"y")
-    finally:
-        os.umask(before)
-    assert (mode(tmp_path / "a"), mode(tmp_path / "b")) == (0o600, 0o644)
-    assert (tmp_path / "a").read_bytes() == b"y"
-
-
 def test_key_is_never_overwritten(tmp_path: Path) -> None:
     store = KeyStore(tmp_path)
     key = store.create("member")
@@ -69,37 +57,6 @@ def test_create_does_not_follow_a_link_in_its_place(tmp_path: Path) -> None:
     with pytest.raises(ConflictError):
         KeyStore(tmp_path).create("member")
     assert not (tmp_path / "elsewhere").exists()
-
-
-def test_directory_that_is_missing_or_a_file_is_a_usage_error(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"")
-    for place in (tmp_path / "none" / "a", tmp_path / "file" / "a"):
-        with pytest.raises(UsageError):
-            create_file(place, b"x")
-    (tmp_path / "directory").mkdir()
-    with pytest.raises(UsageError):
-        replace_file(tmp_path / "directory", b"x")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["directory", "file"]
-
-
-def test_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(UsageError, match="No space"):
-        create_file(tmp_path / "a", b"x")
-    assert not list(tmp_path.iterdir())
-
-
-def test_failed_link_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_links(*_: object, **__: object) -> None:
-        raise OSError(1, "Operation not permitted")
-
-    monkeypatch.setattr(os, "link", no_links)
-    with pytest.raises(UsageError, match="not permitted"):
-        create_file(tmp_path / "a", b"x")
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("wide", [0o640, 0o604, 0o660, 0o644, 0o610, 0o601, 0o620, 0o602, 0o777])
@@ -136,32 +93,6 @@ def test_missing_and_odd_files(tmp_path: Path) -> None:
 def test_names_of_keys_do_not_leave_the_directory(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError):
         KeyStore(tmp_path).path(name)
-
-
-def test_secret_file_rule(tmp_path: Path) -> None:
-    warnings: list[str] = []
-    path = tmp_path / "passphrase"
-    path.write_bytes(b"correct horse\r\n")
-    path.chmod(0o600)
-    assert read_secret(path, warnings.append) == b"correct horse"
-    assert not warnings
-    for shared in (0o640, 0o644, 0o440, 0o660):
-        warnings.clear()
-        path.chmod(shared)
-        assert read_secret(path, warnings.append) == b"correct horse"
-        assert len(warnings) == 1
-        assert "correct horse" not in warnings[0]
-    for writable in (0o602, 0o666, 0o622):
-        path.chmod(writable)
-        with pytest.raises(UsageError, match="everybody"):
-            read_secret(path, warnings.append)
-
-
-def test_secret_keeps_all_but_the_last_newline(tmp_path: Path) -> None:
-    path = tmp_path / "secret"
-    path.touch(0o600)
-    path.write_bytes(b" a \n\n")
-    assert read_secret(path, pytest.fail) == b" a \n"
 
 
 def test_passphrase_encrypts(tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from auth import tls
-from auth.keystore import create_file
 from auth.pki import CertificateAuthority, encode_tls_key, make_request, new_tls_key, parse_request
 from auth.tls import ServerIdentity, client_context, connection_error
 from ledger.core.errors import FormatError, NotFoundError, UnreachableError, UsageError, VerificationError
+from ledger.home.files import create_file
 from tests.support.identities import NOW
 
 if TYPE_CHECKING:

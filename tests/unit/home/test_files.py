@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import os
+import stat
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ledger.core.errors import NotFoundError, TooLargeError, UnavailableError, UsageError
-from ledger.home.files import read_text, require_private, sharing, write_file
+from ledger.core.errors import ConflictError, NotFoundError, TooLargeError, UnavailableError, UsageError
+from ledger.home.files import create_file, read_secret, read_text, require_private, write_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,14 +20,13 @@ def test_write_file_is_private_whole_and_leaves_no_scratch(tmp_path: Path) -> No
     assert (read_text(path), path.stat().st_mode & 0o777) == ("two", 0o600)
     assert list(tmp_path.iterdir()) == [path]
     require_private(path)
-    assert sharing(path) is None
 
 
-def test_write_file_refuses_to_replace_when_told(tmp_path: Path) -> None:
+def test_created_file_never_replaces_another(tmp_path: Path) -> None:
     path = tmp_path / "a"
-    write_file(path, b"one", replace=False)
-    with pytest.raises(UsageError, match="is there already"):
-        write_file(path, b"two", replace=False)
+    create_file(path, b"one")
+    with pytest.raises(ConflictError, match="exists already"):
+        create_file(path, b"two")
     assert (read_text(path), list(tmp_path.iterdir())) == ("one", [path])
 
 
@@ -52,24 +53,88 @@ def test_require_private_refuses_any_right_of_others(tmp_path: Path, mode: int) 
     path = tmp_path / "a"
     write_file(path, b"")
     path.chmod(mode)
-    with pytest.raises(UsageError, match="mode 0600"):
+    with pytest.raises(UsageError, match=f"{mode:04o}"):
         require_private(path)
 
 
 def test_require_private_refuses_a_directory_and_a_missing_file(tmp_path: Path) -> None:
     directory = tmp_path / "d"
     directory.mkdir(mode=0o700)
-    with pytest.raises(UsageError, match="plain file"):
+    with pytest.raises(UsageError, match="no regular file"):
         require_private(directory)
     with pytest.raises(NotFoundError):
         require_private(tmp_path / "absent")
 
 
-def test_sharing_warns_of_readers_and_refuses_writers(tmp_path: Path) -> None:
-    path = tmp_path / "a"
-    write_file(path, b"")
-    path.chmod(0o640)
-    assert "can be read by others" in (sharing(path) or "")
-    path.chmod(0o602)
-    with pytest.raises(UsageError, match="anyone can write"):
-        sharing(path)
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("mask", [0o000, 0o077, 0o777])
+def test_mode_does_not_depend_on_the_umask(tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        create_file(tmp_path / "a", b"x")
+        create_file(tmp_path / "b", b"x", mode=0o644)
+        write_file(tmp_path / "a", b"y")
+    finally:
+        os.umask(before)
+    assert (mode(tmp_path / "a"), mode(tmp_path / "b")) == (0o600, 0o644)
+    assert (tmp_path / "a").read_bytes() == b"y"
+
+
+def test_directory_that_is_missing_or_a_file_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for place in (tmp_path / "none" / "a", tmp_path / "file" / "a"):
+        with pytest.raises(UnavailableError):
+            create_file(place, b"x")
+    (tmp_path / "directory").mkdir()
+    with pytest.raises(UnavailableError):
+        write_file(tmp_path / "directory", b"x")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["directory", "file"]
+
+
+def test_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UnavailableError, match="No space"):
+        create_file(tmp_path / "a", b"x")
+    assert not list(tmp_path.iterdir())
+
+
+def test_failed_link_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(*_: object, **__: object) -> None:
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_links)
+    with pytest.raises(UnavailableError, match="not permitted"):
+        create_file(tmp_path / "a", b"x")
+    assert not list(tmp_path.iterdir())
+
+
+def test_secret_file_rule(tmp_path: Path) -> None:
+    warnings: list[str] = []
+    path = tmp_path / "passphrase"
+    path.write_bytes(b"correct horse\r\n")
+    path.chmod(0o600)
+    assert read_secret(path, warnings.append) == b"correct horse"
+    assert not warnings
+    for shared in (0o640, 0o644, 0o440, 0o660):
+        warnings.clear()
+        path.chmod(shared)
+        assert read_secret(path, warnings.append) == b"correct horse"
+        assert len(warnings) == 1
+        assert "correct horse" not in warnings[0]
+    for writable in (0o602, 0o666, 0o622):
+        path.chmod(writable)
+        with pytest.raises(UsageError, match="everybody"):
+            read_secret(path, warnings.append)
+
+
+def test_secret_keeps_all_but_the_last_newline(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.touch(0o600)
+    path.write_bytes(b" a \n\n")
+    assert read_secret(path, pytest.fail) == b" a \n"

@@ -77,13 +77,13 @@ def test_secrets_do_not_show_and_need_private_files(home: Home) -> None:
     secret = home.path / "secret"
     secret.write_text("hunter2")
     secret.chmod(0o640)
-    assert "can be read by others" in read_settings(home.path, {}, {"METALEDGER_PASSPHRASE_FILE": str(secret)}).warnings[0]
+    assert "others than its owner may read it" in read_settings(home.path, {}, {"METALEDGER_PASSPHRASE_FILE": str(secret)}).warnings[0]
     secret.chmod(0o666)
-    with pytest.raises(UsageError, match="anyone can write"):
+    with pytest.raises(UsageError, match="everybody may write"):
         load_settings(home.path, {}, {"METALEDGER_PASSPHRASE_FILE": str(secret)})
     home.write_config({"passphrase": "hunter2"})
     home.config.chmod(0o644)
-    with pytest.raises(UsageError, match="mode 0600"):
+    with pytest.raises(UsageError, match="open to its owner only"):
         load_settings(home.path, {}, {})
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from auth.keystore import create_file
 from auth.pki import CertificateAuthority, make_request, new_tls_key, parse_request
 from auth.principal import WRITE, Principal
 from ledger.core.errors import ConflictError, CorruptError
+from ledger.home.files import create_file
 from master.certificates import HostRule, Issue, IssueBook, places
 from tests.support.identities import NOW, Members, key_of
 
