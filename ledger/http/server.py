@@ -26,12 +26,14 @@ from ledger.http.transport import ConnectionServer
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
 
     from auth.principal import Principal
     from ledger.http.logs import EventLog
     from ledger.http.routes import RouteTable
 
 SERVER_NAME = "metaledger"
+REMARK = "Metaledger-Remark"
 REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
 BACKLOG = 1024
 HANDSHAKE_SECONDS = 10.0
@@ -74,12 +76,13 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class ServerParts:
-    """What a server is made of."""
+    """What a server is made of. What `remark` says stands in the header `Metaledger-Remark` of every answer: a node's, that it is stale."""
 
     table: RouteTable
     authorizer: Authorizer
     log: EventLog
     watcher: Watcher | None = None
+    remark: Callable[[], str | None] | None = None
     connections: int = LIMITS.connections
     body: int = LIMITS.request
 
@@ -156,6 +159,9 @@ class HttpServer:
             headers["Server"] = SERVER_NAME
             if answer.status != HTTPStatus.NOT_MODIFIED:
                 headers["X-Request-Id"] = call.request_id
+            remark = None if self._parts.remark is None else self._parts.remark()
+            if remark is not None:
+                headers[REMARK] = remark.encode("ascii", "replace").decode()
         if self._parts.watcher is not None:
             seconds = None if streamed else perf_counter() - started
             self._parts.watcher.answered(route, answer.status, seconds)

@@ -62,11 +62,16 @@ class Condition:
         return judge_freshness(time, self._root, now)
 
     def marks(self) -> Mapping[str, object]:
-        """Return what every answer says beside the tree size: whether it may be old, and why."""
-        freshness, reason = self.freshness(), self._stopped()
+        """Return what every JSON answer says beside the tree size: whether it may be old, and why."""
+        freshness, remark = self.freshness(), self.remark()
         marks: dict[str, object] = {"stale": freshness.stale or self._halted is not None, "age": freshness.age}
-        said = "; ".join(part for part in (freshness.reason if freshness.stale else None, reason) if part)
-        return {**marks, "remark": said} if said else marks
+        return marks if remark is None else {**marks, "remark": remark}
+
+    def remark(self) -> str | None:
+        """Return what people should know of every answer: that it may be old, or that nothing new is taken. None when all is well."""
+        freshness = self.freshness()
+        parts = (f"stale: {freshness.reason}" if freshness.stale else None, self._stopped())
+        return "; ".join(part for part in parts if part) or None
 
     def unready(self) -> str | None:
         """Return why this node does not do its work, None while it does. Nothing in it is news to an outsider."""

@@ -196,7 +196,7 @@ class Node:
             *TokenRoutes(assertions, TokenIssuer(site, token_key, clock), verifier, clock).routes(),
             *HealthRoutes(service, lambda: self._routes).routes(),
         )
-        return ServerParts(RouteTable(self._routes), authorizer, self._world.log, self.metrics)
+        return ServerParts(RouteTable(self._routes), authorizer, self._world.log, self.metrics, self._remark)
 
     def _secrets(self) -> tuple[PrivateKey, str]:
         """Return the key that signs this listener's tokens and the read token of this machine; made at the first start."""
@@ -242,6 +242,9 @@ class Node:
 
     def _marks(self) -> dict[str, object]:
         return {} if self._condition is None else dict(self._condition.marks())
+
+    def _remark(self) -> str | None:
+        return None if self._condition is None else self._condition.remark()
 
     def _unready(self) -> str | None:
         return "starting" if self._condition is None else self._condition.unready()

@@ -115,7 +115,10 @@ async def test_two_masters_of_one_log_are_found_by_a_node_that_compares(own_netw
     assert len(case["notes"]) == 2
     assert {one["whose"] for one in case["hashes"]} == {"replica", "source"}
     async with network.transport(node.url, home) as transport:  # stopped, not dumb
-        answer = orjson.loads((await transport.get("/v1/policies?kind=site")).body)
+        reply = await transport.get("/v1/policies?kind=site")
+        answer = orjson.loads(reply.body)
+        assert "split-view" in (await transport.get("/checkpoint")).headers["metaledger-remark"]
+    assert "split-view" in reply.headers["metaledger-remark"]
     assert [one["site"]["name"] for one in answer["policies"]].count("shared") == 1
     assert "split-view" in answer["remark"]
     await network.publish("not taken while stopped")

@@ -132,7 +132,9 @@ async def test_node_that_is_no_relay_keeps_its_log_to_itself(live_network: LiveN
     home = await live_network.join("reserved")
     node = await asyncio.to_thread(live_network.start_node, home)
     async with live_network.transport(node.url) as transport:
-        assert (await transport.get("/checkpoint")).status == 200
+        checkpoint = await transport.get("/checkpoint")
+        assert checkpoint.status == 200
+        assert "metaledger-remark" not in checkpoint.headers
         with pytest.raises(Exception, match="there is no such route"):
             await transport.get("/v1/entries?start=0&end=1")
 

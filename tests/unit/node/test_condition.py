@@ -67,14 +67,16 @@ async def test_fresh_node_is_ready_and_says_how_old_its_line_is(node: Circumstan
     node.clock.turn(40)
     assert node.condition.unready() is None
     assert node.marks() == {"stale": False, "age": 40}
+    assert node.condition.remark() is None
 
 
 async def test_stale_node_says_so_and_is_not_ready(node: Circumstances) -> None:
     node.clock.turn(STALE_AFTER)
     assert node.condition.unready() is None
     node.clock.turn(1)
-    assert node.marks() == {"stale": True, "age": STALE_AFTER + 1, "remark": f"the newest line is older than {STALE_AFTER} s"}
-    assert node.condition.unready() == f"stale: the newest line is older than {STALE_AFTER} s"
+    remark = f"stale: the newest line is older than {STALE_AFTER} s"
+    assert node.marks() == {"stale": True, "age": STALE_AFTER + 1, "remark": remark}
+    assert node.condition.remark() == node.condition.unready() == remark
 
 
 async def test_line_from_the_future_is_of_unknown_age(node: Circumstances) -> None:
