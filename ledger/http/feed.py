@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import orjson
@@ -35,7 +36,9 @@ BUFFER_BYTES = 1024 * 1024
 STALL_SECONDS = 30.0
 ETAG_BYTES = 15
 HEARTBEAT = b":\n\n"
-FEED_HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+FEED_HEADERS: Mapping[str, str] = MappingProxyType(
+    {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+)
 
 ReadEntries = Callable[[int, int], Awaitable[Sequence[bytes]]]
 
@@ -112,11 +115,13 @@ class Hub:
         *,
         heartbeat_seconds: float = LIMITS.heartbeat_seconds,
         stall_seconds: float = STALL_SECONDS,
+        page: int = PAGE_ENTRIES,
     ) -> None:
         self.head = head
         self._read = read
         self._heartbeat_seconds = heartbeat_seconds
         self._stall_seconds = stall_seconds
+        self._entries_a_page = page
         self._live: set[Follower] = set()
         self._followers: set[Follower] = set()
         self._closed = False
@@ -206,7 +211,7 @@ class Hub:
             raise ConnectionResetError("a follower does not read") from error
 
     async def _page(self, start: int, size: int) -> Sequence[bytes]:
-        return await self._read(start, min(size, start + PAGE_ENTRIES))
+        return await self._read(start, min(size, start + self._entries_a_page))
 
     def _start_timer(self) -> None:
         if self._timer is None and not self._closed:

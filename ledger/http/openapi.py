@@ -13,19 +13,7 @@ if TYPE_CHECKING:
     from ledger.http.routes import Route
 
 PARAMETER = re.compile(r"\{([a-z]+)\*?\}")
-PROBLEM_SCHEMA = {
-    "type": "object",
-    "required": ["type", "title", "status", "code", "detail"],
-    "properties": {
-        "type": {"type": "string", "format": "uri"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "code": {"type": "string"},
-        "detail": {"type": "string"},
-        "request_id": {"type": "string"},
-        "advice": {"type": "string"},
-    },
-}
+PROBLEM_TEXTS = ("title", "code", "detail", "request_id", "advice")
 
 
 def describe(title: str, version: str, routes: Iterable[Route]) -> dict[str, object]:
@@ -38,7 +26,7 @@ def describe(title: str, version: str, routes: Iterable[Route]) -> dict[str, obj
         "info": {"title": title, "version": version, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
         "paths": paths,
         "components": {
-            "schemas": {"Problem": PROBLEM_SCHEMA},
+            "schemas": {"Problem": problem_schema()},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
         },
     }
@@ -70,3 +58,14 @@ def operation(route: Route) -> dict[str, object]:
 def operation_id(route: Route) -> str:
     """Return a name for the route that programs generated from the document can use."""
     return "_".join([route.method.lower(), *re.findall(r"[a-z0-9]+", route.path.lower())])
+
+
+def problem_schema() -> dict[str, object]:
+    """Return the schema of a problem document."""
+    texts: dict[str, object] = {name: {"type": "string"} for name in PROBLEM_TEXTS}
+    required = ["type", "title", "status", "code", "detail"]
+    return {
+        "type": "object",
+        "required": required,
+        "properties": {"type": {"type": "string", "format": "uri"}, "status": {"type": "integer"}, **texts},
+    }

@@ -55,10 +55,10 @@ class Response:
 class Log:
     """A growing log and its hub."""
 
-    def __init__(self, entries: int = 0) -> None:
+    def __init__(self, entries: int = 0, page: int = feed.PAGE_ENTRIES) -> None:
         self.entries = [b"entry-%d" % n for n in range(entries)]
         self.reads: list[tuple[int, int]] = []
-        self.hub = Hub(self.head(), self.read, heartbeat_seconds=0.02, stall_seconds=0.05)
+        self.hub = Hub(self.head(), self.read, heartbeat_seconds=0.02, stall_seconds=0.05, page=page)
 
     def head(self, clock: int = 0) -> SignedHead:
         return SignedHead(len(self.entries), b"note of %d at %d\n" % (len(self.entries), clock))
@@ -186,9 +186,8 @@ async def test_publish_without_all_entries_makes_followers_read(log: Log) -> Non
     assert opened.events()[-1][:2] == ("head", 5)
 
 
-async def test_catching_up_goes_in_pages_and_meets_a_moving_head(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed, "PAGE_ENTRIES", 4)
-    log = Log(10)
+async def test_catching_up_goes_in_pages_and_meets_a_moving_head() -> None:
+    log = Log(10, page=4)
     opened = Opened(log, 0)
     await asyncio.sleep(0)
     log.grow(b"eleven")

@@ -55,7 +55,7 @@ def test_problem_context_stands_beside_the_members_and_never_replaces_one() -> N
 
 
 def test_problem_of_foreign_exception_tells_nothing_of_it() -> None:
-    problem = problem_of(ValueError("secret path /root/key"))
+    problem = problem_of(ValueError("secret path /home/me/key"))
     assert problem.status == HTTPStatus.INTERNAL_SERVER_ERROR
     assert "secret" not in str(problem.document("r"))
 
