@@ -58,15 +58,15 @@ def hash_at(master: Master, size: int) -> bytes:
     return found
 
 
-def continued(master: Master, size: int, more: int = 0, name: str = "9") -> Master:
-    """Return a master that continues the first `size` entries, under a new origin and new keys of that name."""
+def continued(master: Master, size: int, more: int = 0, name: str = "9", clocks: Sequence[str] = ()) -> Master:
+    """Return a master that continues the first `size` entries, under a new origin and new keys of that name; `clocks` stay."""
     fresh = master.fork(size, f"fresh {name}", log_keys=(f"L{name}",), clock=f"C{name}", time=0)
     origin = f"{ORIGIN}-{name}"
     fresh.change_root(
         origin=origin,
         order={"type": "log", "continues": {"size": size, "root": hash_at(master, size).hex()}},
         log_keys=(LogKey(log_key(f"L{name}", origin), None),),
-        clock_keys=(clock_key(f"C{name}", origin),),
+        clock_keys=(clock_key(f"C{name}", origin), *clocks),
     )
     fresh.add(*(f"fresh {number}" for number in range(more))).sign(10)
     return fresh
@@ -179,6 +179,10 @@ def rollbacks(book: Book) -> None:
     liar.sign(200)
     tale = joined(book, "a rollback does not end by a root that the log lacks", early).hear(early, "rollback", late, alarms=ROLLBACK)
     tale.hear(liar, "bad source", roots=secret.tree.root_entries)
+    back = early.fork(4, "back").change_root(clock_keys=(clock_key("C2"),)).change_root(clock_keys=(clock_key("C1"),))
+    back.sign(200)
+    tale = joined(book, "nor by one after which the key is listed again", early).hear(early, "rollback", late, alarms=ROLLBACK)
+    tale.hear(back, "waits for a root")
 
 
 def roots(book: Book) -> None:
@@ -248,7 +252,7 @@ def ways_back(book: Book) -> None:
     tail.sign(100)
     fresh = continued(before, 3, 1)
     tale = joined(book, "continues below a root of the lost tail: roots are asked for downwards", tail)
-    tale.hear(fresh, "taken", size=5, line=10)
+    tale.hear(fresh, "taken", size=5, line=10).hear(tail, "bad source")
     lost = joined(book, "two continuations of one log", master)
     lost.hear(continued(master, 3, 1, "8"), "taken", size=5, line=10).hear(continued(master, 2, 1), "split view", alarms=SPLIT)
     first = continued(master, 2, 1, "8")
@@ -275,6 +279,14 @@ def repeated(book: Book) -> None:
     fresh.change_root(order=order).add("f")
     fresh.sign(30)
     tale.hear(fresh, "taken", size=9, line=30)
+    other = continued(fresh, 9, name="8")
+    tale.hear(other, "taken", size=10, line=10)
+    other.change_root(order=order).sign(20)
+    tale.hear(other, "taken", size=11, line=20)
+    both = founded(clock_keys=(clock_key("C1"), clock_key("C9", f"{ORIGIN}-9")))
+    tale = joined(book, "continues forgets the lines above its size, also of a clock key that stays listed", both)
+    tale.hear(both, "behind", sign_note(both.tree, 2, ("L1",), {"C1": 50}))
+    tale.hear(continued(both, 2, clocks=(clock_key("C1"),)), "taken", size=3, line=50)
     joined(book, "continues in version 1 continues nothing", founded(order={"type": "log", "continues": {"size": 2, "root": "00" * 32}}))
 
 
