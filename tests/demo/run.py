@@ -95,7 +95,7 @@ class Demo:
         done = stage.cli("publish", "policy", "policies.jsonl", "--home", "master")
         took = time.perf_counter() - begin
         stage.show(done.stderr)
-        whole = f"{len(lines)} policies" in done.stderr
+        whole = f"{len(lines)} published" in done.stderr
         stage.promise(whole, f"{len(lines):,} policies signed, published and each receipt verified in {took:.1f} s")
         stage.together(*[("sync", "--home", name) for name in NODES])
         checked = stage.together(*[("verify", "ledger", "-o", "json", "--home", home) for home in ("master", *NODES)])
