@@ -13,7 +13,7 @@ import pytest
 from ledger.client.sync import Syncer
 from ledger.core.backend import Entries, Head, LogEvent, NewHead
 from ledger.core.checkpoint import Checkpoint
-from ledger.core.errors import NotFoundError, SplitViewError, UnreachableError
+from ledger.core.errors import BadSourceError, NotFoundError, SplitViewError, UnreachableError
 from ledger.core.limits import LIMITS
 from ledger.core.merkle import Frontier, leaf_hashes
 from ledger.core.note import Note, clock_line, log_line
@@ -212,14 +212,23 @@ async def test_broken_feed_is_opened_again(tmp_path: Path, log: PaperLog) -> Non
 async def test_failing_source_gives_way_to_the_next(tmp_path: Path, log: PaperLog, fault: Exception) -> None:
     broken = PaperLog(SmallNetwork())
     broken.fault = fault
-    async with following(tmp_path, broken, log) as run:
+    async with following(tmp_path, broken, log, poll=30.0) as run:
         await run.reaches(len(log.entries))
         log.add(1)
         await run.reaches(len(log.entries))
         first = run.following.sources[0].facts()
         assert first["error"] in {str(fault), type(fault).__name__}
         assert first["answered"] is None
-        assert len(run.said("source-failed")) == 1  # once, however often it is tried
+
+
+async def test_failure_is_said_once_however_often_it_is_met(tmp_path: Path, log: PaperLog) -> None:
+    broken = PaperLog(SmallNetwork())
+    broken.fault, log.feed_fault = UnreachableError("no answer"), NotFoundError("there is no such route")
+    async with following(tmp_path, broken, log) as run:
+        await run.until(lambda: broken.requests >= 4)
+        assert [line["source"] for line in run.said("source-failed")] == ["https://source-0"]
+        broken.fault = UnreachableError("another reason")
+        await run.until(lambda: len(run.said("source-failed")) == 2)
 
 
 async def test_source_that_is_back_is_said_to_be(tmp_path: Path, log: PaperLog) -> None:
@@ -232,16 +241,33 @@ async def test_source_that_is_back_is_said_to_be(tmp_path: Path, log: PaperLog) 
         assert run.following.sources[0].error is None
 
 
-async def test_bad_source_is_left_and_its_evidence_kept_once(tmp_path: Path, log: PaperLog) -> None:
+def lie(page: list[bytes]) -> list[bytes]:
+    """Change a byte of each entry."""
+    return [entry.replace(b'"payload":"', b'"payload":"A', 1) for entry in page]
+
+
+async def test_bad_source_is_left_for_a_good_one(tmp_path: Path, log: PaperLog) -> None:
     liar = PaperLog(SmallNetwork())
-    liar.spoil = lambda page: [entry.replace(b'"payload":"', b'"payload":"A', 1) for entry in page]
-    async with following(tmp_path, liar, log) as run:
+    liar.spoil = lie
+    async with following(tmp_path, liar, log, poll=30.0) as run:
         await run.reaches(len(log.entries))
-        await run.until(lambda: liar.requests >= 6)
-        cases = await asyncio.to_thread(lambda: list((tmp_path / "evidence").iterdir()))
-        assert len(cases) == 1
-        assert cases[0].name.startswith("bad-source-")
         assert not run.syncer.state.stopped
+        assert [line["code"] for line in run.said("source-failed")] == ["bad-source"]
+
+
+async def test_evidence_of_a_bad_source_is_kept_once(tmp_path: Path, log: PaperLog) -> None:
+    log.spoil = lie
+    async with following(tmp_path, log, start=False) as run:
+        for _ in range(3):
+            with pytest.raises(BadSourceError):
+                await run.following.sync_now()
+        cases = await asyncio.to_thread(lambda: list((tmp_path / "evidence").iterdir()))
+        assert [case.name.startswith("bad-source-") for case in cases] == [True]
+        log.time += 60  # another note, another case
+        with pytest.raises(BadSourceError):
+            await run.following.sync_now()
+        assert len(await asyncio.to_thread(lambda: list((tmp_path / "evidence").iterdir()))) == 2
+        assert await run.size() == 0
 
 
 async def test_other_sources_are_compared_and_two_views_found(tmp_path: Path) -> None:
