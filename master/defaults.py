@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ledger.core.canonical import JSON
 
-EVERY_OP: list[JSON] = ["put", "patch", "drop"]
+EVERY_OP = ("put", "patch", "drop")
 MEMBER_TYPES = ("node", "user", "service", "admin")
 FRESH_FOR_SECONDS = 300
 STALE_AFTER_SECONDS = 86_400
@@ -29,10 +29,10 @@ def default_permissions() -> dict[str, dict[str, JSON]]:
     `node` and `user` write policies of their own, `service` only reads, `admin` writes any policy and
     looks after members, invites and assignments within these four.
     """
-    own: list[JSON] = [{"ops": EVERY_OP, "kinds": ["*"], "scope": {"own": True}}]
+    own: list[JSON] = [{"ops": [*EVERY_OP], "kinds": ["*"], "scope": {"own": True}}]
     everything: list[JSON] = [
-        {"ops": EVERY_OP, "kinds": ["*"], "scope": {}},
-        {"ops": ["put", "patch", "drop"], "kinds": ["assignment", "invite", "member"], "scope": {}},
+        {"ops": [*EVERY_OP], "kinds": ["*"], "scope": {}},
+        {"ops": [*EVERY_OP], "kinds": ["assignment", "invite", "member"], "scope": {}},
     ]
     allow: dict[str, list[JSON]] = {"node": own, "user": own, "service": [], "admin": everything}
     grant: list[JSON] = [permissions_id(name) for name in MEMBER_TYPES]

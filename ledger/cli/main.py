@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 INTERRUPTED = 130
-VERBOSE = {"-v", "--verbose"}
+VERBOSE = frozenset({"-v", "--verbose"})
 
 
 @click.group(

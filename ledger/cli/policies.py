@@ -127,11 +127,7 @@ async def _publish(invocation: Invocation, policies: Sequence[JSON], plan: Plan)
     results: list[Published] = []
     async with invocation.client() as client:
         try:
-            with output.progress(len(policies), "publishing", show=len(policies) >= MANY) as advance:
-                async for result in client.publish(policies, expect=plan.expect, dry_run=plan.dry_run, as_root=plan.as_root):
-                    results.append(result)
-                    await _keep_receipt(client, result, plan)
-                    advance(1)
+            await _publish_all(client, policies, plan, results)
         except LedgerError:
             if results:
                 output.note(f"{len(results)} of {len(policies)} policies were answered before this:")
@@ -140,6 +136,15 @@ async def _publish(invocation: Invocation, policies: Sequence[JSON], plan: Plan)
         if plan.wait and not plan.dry_run:
             await client.sync()
     return report(results, invocation.form)
+
+
+async def _publish_all(client: LedgerClient, policies: Sequence[JSON], plan: Plan, results: list[Published]) -> None:
+    """Add to `results` what becomes of each policy, as it is answered."""
+    with output.progress(len(policies), "publishing", show=len(policies) >= MANY) as advance:
+        async for result in client.publish(policies, expect=plan.expect, dry_run=plan.dry_run, as_root=plan.as_root):
+            results.append(result)
+            await _keep_receipt(client, result, plan)
+            advance(1)
 
 
 async def _keep_receipt(client: LedgerClient, result: Published, plan: Plan) -> None:

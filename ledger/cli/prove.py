@@ -28,7 +28,7 @@ SHOW = """Show signed statements as they are.
 For example:
   ledger-cli show checkpoint
 """
-STATE_EXITS = {"ok": 0, "stale": 4, "unreachable": 4, "alarm": 5}
+STATE_EXITS: Mapping[str, int] = {"ok": 0, "stale": 4, "unreachable": 4, "alarm": 5}
 
 
 def add_to(cli: click.Group) -> None:

@@ -20,7 +20,7 @@ For example:
   ledger-cli run node --home ./node-1
 """
 DEFAULT_LISTEN = "127.0.0.1:8443"
-ANY_ADDRESS = {"0.0.0.0", "::"}  # noqa: S104 - what is not written into a URL
+ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - what is not written into a URL
 
 
 def add_to(cli: click.Group) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ledger.client.answers import Change
@@ -28,7 +29,7 @@ async def changes(copy: Copy) -> AsyncIterator[Change]:
     async for _ in _stirs(copy, at):
         size = await copy.size()
         if size > at:
-            for change in await copy.store.read(lambda snapshot, start=at, end=size: read_changes(snapshot, start, end)):  # type: ignore[misc]
+            for change in await copy.store.read(partial(read_changes, start=at, end=size)):
                 yield change
             at = size
 
@@ -51,7 +52,7 @@ async def _stirs(copy: Copy, start: int) -> AsyncIterator[None]:
             yield
 
 
-def read_changes(snapshot: Snapshot, start: int, end: int) -> list[Change]:
+def read_changes(snapshot: Snapshot, *, start: int, end: int) -> list[Change]:
     """Return the versions that entries `start … end-1` made."""
     found: list[Change] = []
     while start < end:

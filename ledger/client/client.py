@@ -23,7 +23,7 @@ from ledger.client.checking import verify_snapshot
 from ledger.client.copy import open_copy
 from ledger.client.joining import new_invite
 from ledger.client.place import Place
-from ledger.client.publishing import Manner, Publisher, dropped, patched
+from ledger.client.publishing import Manner, Pen, Publisher, dropped, patched
 from ledger.client.receipts import ReceiptJudge, stored_receipt
 from ledger.client.report import describe, freshness
 from ledger.core.canonical import parse_time
@@ -142,7 +142,7 @@ class LedgerClient:
         await self._fresh_copy(only_empty=True)
         network, place = await self.copy.network(), self.place
         author = await asyncio.to_thread(place.author)
-        return Publisher(self.copy.backend, self.reader, author, clock=place.clock, receipts=self._receipts, network=network)
+        return Publisher(self.copy.backend, self.reader, Pen(author, network, place.clock), self._receipts)
 
     # -- reading -------------------------------------------------------------------------------------------------
 

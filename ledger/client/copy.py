@@ -7,7 +7,6 @@ for a log. While an agent (`run node`) keeps the replica, the agent is asked to 
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
 import tempfile
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -25,6 +24,8 @@ from ledger.engine.replica import Replica
 from ledger.engine.signing import placed_roots
 from ledger.engine.store import Store
 from ledger.home.backends import BackendContext, open_ledger
+from ledger.home.files import read_text
+from ledger.home.lock import read_holder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from ledger.core.backend import Backend
     from ledger.core.trust import PlacedRoot
 
-LISTEN = "listen.json"
 PATIENCE_SECONDS = 5.0
 
 
@@ -93,8 +93,8 @@ class Copy:
             head = await self.store.read(lambda snapshot: snapshot.head())
             return SyncReport(head.size, head.root.hex(), notes=("this home holds the log itself",))
         writer = await self._writer()
-        if writer is None:
-            return await self._ask_agent()
+        if isinstance(writer, str):
+            return await self._ask_agent(writer)
         try:
             report = await self._step(writer, progress)
         finally:
@@ -112,24 +112,23 @@ class Copy:
         finally:
             await asyncio.to_thread(replica.close)
 
-    async def _writer(self) -> Store | None:
-        """Return the store, open for writing; None while the agent of this home writes it. BusyError when another command keeps it."""
+    async def _writer(self) -> Store | str:
+        """Return the store, open for writing; the URL of the agent that writes it, if one does.
+
+        A command that writes it has its turn first. BusyError when that takes too long.
+        """
         open_store = partial(Store.open, self._database)
         try:
             return await asyncio.to_thread(open_store)
         except BusyError:
-            if await asyncio.to_thread((self.place.home.path / LISTEN).exists):
-                return None
+            holder = await asyncio.to_thread(read_holder, self.place.home.lock)
+            if holder is not None and holder.address is not None:  # only an agent says where it listens
+                return holder.address
             return await asyncio.to_thread(open_store, wait_seconds=PATIENCE_SECONDS)
 
-    async def _ask_agent(self) -> SyncReport:
+    async def _ask_agent(self, url: str) -> SyncReport:
         """Ask the agent that keeps this replica to sync now."""
-        home = self.place.home
-        try:
-            listen = json.loads(await asyncio.to_thread((home.path / LISTEN).read_text))
-            token, url = (await asyncio.to_thread(home.api_token.read_text)).strip(), str(listen["url"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BusyError("another process is writing this home, and does not say where it listens") from error
+        token = (await asyncio.to_thread(read_text, self.place.home.api_token)).strip()
         context = await asyncio.to_thread(self.place.tls)
         async with Transport(url, context=context, bearer=token) as agent:
             return parse_report((await agent.post("/v1/sync", b"{}", "application/json")).body)

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 HTTPS_PORT = 443
+# What a join that stopped half way leaves in a home, and what file systems put into an empty directory.
+LEFTOVERS = frozenset({"keys", "tls", "evidence", "ledger.db", "ledger.db-shm", "ledger.db-wal", "lock", "head.json", "lost+found"})
 
 
 def new_invite(place: Place, network: str, who: tuple[str, str, tuple[str, ...]], ttl: int) -> tuple[Wish, JoinToken, PrivateKey]:
@@ -68,8 +70,16 @@ async def join_home(
     """
     token = parse_join_token(line)
     home = Home(path)
+    await asyncio.to_thread(_refuse_strange, path)
     await asyncio.to_thread(home.create)
     return await _Joining(home, token, clock or SystemClock(), hosts).join(progress)
+
+
+def _refuse_strange(path: Path) -> None:
+    """Raise UsageError when the directory holds what no home holds; what an earlier join left there is used."""
+    strange = sorted(one.name for one in path.iterdir() if one.name not in LEFTOVERS) if path.is_dir() else []
+    if strange and not Home(path).exists:
+        raise UsageError(f"{path} is not empty: it holds {strange[0]}", advice="Name another directory with --home.")
 
 
 class _Joining:
@@ -123,21 +133,23 @@ class _Joining:
         context = client_context(ca)
         assertions = KeyAssertions(self._token.key, self._token.ledger, self._clock)
         invited = Transport(self._token.url, context=context, assertions=assertions)
+        refusal = "it let one in already"
         async with invited:
             try:
                 source = HttpsBackend(invited)
                 await syncer.step(source, self._token.url, progress=progress)
                 if not await syncer.replica.store.read(lambda snapshot: is_member(snapshot, key)):
                     await self._become_member(syncer, source, key)
-            except AuthenticationError:
-                pass  # the invite is spent: by this very key, when an earlier join stopped half way; the next step tells
+            except AuthenticationError as error:
+                # The invite is spent: by this very key, when an earlier join stopped half way; the next step tells.
+                refusal = error.message
         own = Transport(self._token.url, context=context, assertions=KeyAssertions(key, self._token.ledger, self._clock))
         async with own:
             try:
                 await syncer.step(HttpsBackend(own), self._token.url)
             except AuthenticationError as error:
                 advice = "Ask an admin for a new one."
-                raise NotAllowedError("the invite was used, revoked or has expired", advice=advice) from error
+                raise NotAllowedError(f"the invite was used, revoked or has expired ({refusal})", advice=advice) from error
             member = await syncer.replica.store.read(lambda snapshot: member_of(snapshot, key))
             await self._certify(own, str(member.content["name"]))
             return member, own.server

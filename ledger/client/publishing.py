@@ -53,6 +53,21 @@ class Manner:
 
 
 @dataclass(frozen=True, slots=True)
+class Pen:
+    """What statements are written with: whose keys, for which network, at what time."""
+
+    author: Author
+    network: str
+    clock: Clock
+
+    def write(self, wish: Wish, prev: str | None, *, as_root: bool = False, extra: Sequence[Signer] = ()) -> Envelope:
+        """Return the signed statement of `wish` after version `prev`. NotAllowedError when the home lacks the key."""
+        by, signer = self.author.for_kind(wish.kind, as_root=as_root)
+        iat = format_time(int(self.clock.now()))
+        return seal(bind(wish, ledger=self.network, prev=prev, by=by, iat=iat), [signer, *extra])
+
+
+@dataclass(frozen=True, slots=True)
 class _Bound:
     wish: Wish
     envelope: Envelope | None
@@ -60,24 +75,13 @@ class _Bound:
 
 
 class Publisher:
-    """Publishes for one author to one backend. `refresh` brings the reader up to date."""
+    """Publishes with one pen to one backend. `refresh` brings the reader up to date."""
 
-    def __init__(
-        self,
-        backend: Callable[[], Awaitable[Backend]],
-        reader: Reader,
-        author: Author,
-        *,
-        clock: Clock,
-        receipts: ReceiptCheck,
-        network: str,
-    ) -> None:
+    def __init__(self, backend: Callable[[], Awaitable[Backend]], reader: Reader, pen: Pen, receipts: ReceiptCheck) -> None:
         self._backend = backend
         self._reader = reader
-        self._author = author
-        self._clock = clock
+        self._pen = pen
         self._receipts = receipts
-        self._network = network
         self._sent: dict[str, str] = {}
         self._fresh = False
 
@@ -90,7 +94,7 @@ class Publisher:
 
     async def send(self, wish: Wish, prev: str | None, extra: Sequence[Signer], *, as_root: bool = False) -> Published:
         """Publish one wish after a version that the caller knows, signed by `extra` keys too."""
-        bound = _Bound(wish, self._seal(wish, prev, Manner(as_root=as_root), extra))
+        bound = _Bound(wish, self._pen.write(wish, prev, as_root=as_root, extra=extra))
         (result,) = await self._append([bound])
         return result
 
@@ -129,15 +133,10 @@ class Publisher:
                 found.append(_Bound(wish, None, record))
                 continue
             prev = manner.expect if manner.expect is not None else latest.get(wish.id)
-            envelope = self._seal(wish, prev, manner)
+            envelope = self._pen.write(wish, prev, as_root=manner.as_root)
             latest[wish.id] = envelope.statement.digest
             found.append(_Bound(wish, envelope))
         return found
-
-    def _seal(self, wish: Wish, prev: str | None, manner: Manner, extra: Sequence[Signer] = ()) -> Envelope:
-        by, signer = self._author.for_kind(wish.kind, as_root=manner.as_root)
-        iat = format_time(int(self._clock.now()))
-        return seal(bind(wish, ledger=self._network, prev=prev, by=by, iat=iat), [signer, *extra])
 
     async def _append(self, bound: Sequence[_Bound]) -> list[Published]:
         sent = [one.envelope for one in bound if one.envelope is not None]
