@@ -321,7 +321,7 @@ def error_from_problem(problem: Mapping[str, Any], status: int, retry_after: str
     cls = error_class(str(problem.get("code", "")))
     if cls is LedgerError:
         by_status = {401: AuthenticationError, 404: NotFoundError, 413: TooLargeError, 503: UnavailableError}
-        cls = by_status.get(status, InternalError if status >= 500 else FormatError)  # noqa: PLR2004
+        cls = by_status.get(status, InternalError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else FormatError)
     if issubclass(cls, BusyError):
         return cls(detail, retry_after=_seconds(retry_after))
     if issubclass(cls, OutcomeUnknown):
