@@ -186,6 +186,16 @@ async def test_publish_without_all_entries_makes_followers_read(log: Log) -> Non
     assert opened.events()[-1][:2] == ("head", 5)
 
 
+async def test_publish_of_a_part_of_the_entries_makes_followers_read_the_rest(log: Log) -> None:
+    opened = Opened(log, 3)
+    await settle()
+    log.entries += [b"four", b"five"]
+    log.hub.publish(log.head(), 3, [b"four"])
+    await settle()
+    assert opened.indices() == [3, 4]
+    assert opened.events()[-1][:2] == ("head", 5)
+
+
 async def test_catching_up_goes_in_pages_and_meets_a_moving_head() -> None:
     log = Log(10, page=4)
     opened = Opened(log, 0)
