@@ -201,10 +201,15 @@ class LiveNetwork:
         node.start()
         return node
 
+    def stop_nodes(self) -> None:
+        """End every agent that was started."""
+        while self.servers:
+            self.servers.pop().kill()
+
     def stop(self) -> None:
-        """Stop what runs, nodes first."""
-        for server in [*self.servers, self.master]:
-            server.kill()
+        """End everything, agents first."""
+        self.stop_nodes()
+        self.master.kill()
 
 
 def configure(home: Path, **settings: object) -> None:
