@@ -47,7 +47,9 @@ class Served:
         self.folder = folder
         self.load = load
         author = KeyStore(Home(network.home).keys).load("member")
-        self._envelopes: Iterator[Envelope] = Network(network.network, [], author).envelopes(100 * load)
+        every = Network(network.network, [], author).envelopes(100 * load)
+        # Sites refer to nothing, so that it does not matter in which order they arrive.
+        self._envelopes: Iterator[Envelope] = (one for one in every if one.statement.kind == "site")
         token_file = folder / "token"
         token_file.write_text(asyncio.run(network.access_token(scope="write")))
         self.target = Target("master", network.url, network.ca_file, token_file, network.master.pid)
