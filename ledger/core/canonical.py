@@ -31,6 +31,7 @@ _DUMP: Final = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
 # A number as orjson writes it that RFC 8785 may write otherwise: it ends in `.0`, or has an exponent. Any other is the shortest run of
 # digits with a point, of a size for which both use no exponent. A match inside a string costs time only.
 _ODD: Final = re.compile(rb"[:\[,]-?[0-9]+(?:\.0|(?:\.[0-9]+)?e[0-9+-]+)[,\]}]")
+_EXPONENT: Final = re.compile(rb"e[0-9+-]+[,\]}]")  # what every odd number without `.0` has; found faster
 # Lead byte of a code point above U+FFFF: its UTF-16 order differs from its byte order.
 _ASTRAL: Final = re.compile(rb"[\xf0-\xf4]")
 
@@ -181,7 +182,9 @@ def _loads(text: bytes) -> JSON:
 
 def _is_odd(value: JSON, plain: bytes) -> bool:
     """Tell whether RFC 8785 may write `value` otherwise than orjson, which wrote `plain`."""
-    return type(value) is float or _ODD.search(plain) is not None or (not plain.isascii() and _ASTRAL.search(plain) is not None)
+    if type(value) is float or (not plain.isascii() and _ASTRAL.search(plain) is not None):
+        return True
+    return (b".0" in plain or _EXPONENT.search(plain) is not None) and _ODD.search(plain) is not None
 
 
 def _write(value: JSON, *, odd: bool) -> bytes:

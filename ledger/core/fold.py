@@ -143,7 +143,7 @@ def _resulting_body(record: Record | None, statement: Statement) -> JSONObject |
     if (statement.op == "patch" or len(statement.payload) > LIMITS.body) and len(encode(body)) > LIMITS.body:
         raise FormatError(f"a body has at most {LIMITS.body} bytes")
     check_body(statement.kind, body)
-    if record is None and is_derived(statement.id) and statement.id != derive_id(statement.kind, body):
+    if record is None and is_derived(statement.id) and statement.id != derive_id(statement.kind, statement.body_text):
         raise FormatError("an id of 40 hex digits is the derived one")
     return body
 

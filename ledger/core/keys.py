@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import binascii
 from dataclasses import dataclass, field
-from typing import Final, TypeGuard
+from typing import TYPE_CHECKING, Final, TypeGuard
 
 from ledger.core import ed25519
 from ledger.core.canonical import JSON, is_text_set, sha256_hex
 from ledger.core.errors import CryptoLibraryError, FormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PREFIX: Final = "ed25519:"
 _TEXT_CHARACTERS: Final = len(PREFIX) + 44
@@ -54,15 +57,17 @@ class PrivateKey:
 
     seed: bytes = field(repr=False)
     public: PublicKey = field(init=False, compare=False)
+    _sign: Callable[[bytes], bytes] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.seed) != ed25519.KEY_BYTES:
             raise FormatError("a private key has 32 bytes")
         object.__setattr__(self, "public", PublicKey(_LIBRARY.public(self.seed)))
+        object.__setattr__(self, "_sign", _LIBRARY.signer(self.seed))
 
     def sign(self, message: bytes) -> bytes:
         """Return the 64 bytes of the signature."""
-        return _LIBRARY.sign(self.seed, message)
+        return self._sign(message)
 
 
 def is_key(value: JSON) -> TypeGuard[str]:

@@ -14,7 +14,10 @@ OPS: Final = ("put", "patch", "drop")
 ROOT: Final = "root"  # a kind, its only id, the author `by` may name, and an owner
 MARK: Final = "mark"  # a kind, its only id, and an owner
 
-_MEMBERS: Final = 9
+_MEMBERS: Final = frozenset({"v", "ledger", "op", "kind", "id", "prev", "by", "iat", "body"})
+_BODY_AT: Final = len('{"body":')
+_NO_PREV: Final = len(',"by":"","iat":"","id":"","kind":"","ledger":"","op":"","prev":null,"v":1}')
+_PREV: Final = _NO_PREV - len("null") + len('""') + 64
 
 
 @dataclass(frozen=True)
@@ -65,28 +68,35 @@ class Statement:
         """Return H(payload), the name of the version it makes."""
         return sha256_hex(self.payload)
 
+    @property
+    def body_text(self) -> bytes:
+        """Return the canonical form of the body: in the payload it comes first, and what follows it has no escapes."""
+        rest = len(self.by) + len(self.iat) + len(self.id) + len(self.kind) + len(self.ledger) + len(self.op)
+        rest += _NO_PREV if self.prev is None else _PREV
+        return self.payload[_BODY_AT : len(self.payload) - rest]
+
 
 def parse_statement(payload: bytes) -> Statement:
     """Return the statement of a payload. Raises FormatError."""
     if len(payload) > LIMITS.statement:
         raise FormatError(f"a statement has at most {LIMITS.statement} bytes")
     members = parse(payload)
-    if not isinstance(members, dict) or len(members) != _MEMBERS:
-        raise FormatError("a statement is an object of nine members")
-    try:
-        version = members.pop("v")
-        statement = Statement(**members)  # type: ignore[arg-type] # __post_init__ checks every type
-    except (KeyError, TypeError) as error:
-        raise FormatError("a statement has other members than it should") from error
+    if not isinstance(members, dict) or members.keys() != _MEMBERS:
+        raise FormatError("a statement is an object of its nine members")
+    version = members.pop("v")
     if type(version) is not int or version != 1:
         raise FormatError("v is 1")
-    vars(statement)["payload"] = payload
+    # Not through __init__: a frozen dataclass sets its fields one by one.
+    statement = object.__new__(Statement)
+    vars(statement).update(members, payload=payload, digest=sha256_hex(payload))
+    statement.__post_init__()
     return statement
 
 
-def derive_id(kind: str, body: JSONObject) -> str:
-    """Return the id of a policy whose author gives none: the first 40 hex digits of H({kind: body})."""
-    return sha256_hex(encode({kind: body}))[:40]
+def derive_id(kind: str, body: JSONObject | bytes) -> str:
+    """Return the id of a policy whose author gives none: the first 40 hex digits of H({kind: body}). `body` may be its canonical form."""
+    text = body if isinstance(body, bytes) else encode(body)
+    return sha256_hex(b"{%b:%b}" % (encode(kind), text))[:40]
 
 
 def is_derived(policy_id: str) -> bool:

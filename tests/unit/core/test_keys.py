@@ -84,7 +84,7 @@ def test_signature_verifies_over_its_message_only() -> None:
 @pytest.mark.parametrize("count", [0, 1, 1000])
 def test_libraries_sign_the_same_bytes(count: int) -> None:
     message = b"m" * count
-    assert LIBSODIUM.sign(SEED, message) == OPENSSL.sign(SEED, message)
+    assert LIBSODIUM.signer(SEED)(message) == OPENSSL.signer(SEED)(message)
     assert LIBSODIUM.public(SEED) == OPENSSL.public(SEED)
 
 
@@ -113,7 +113,7 @@ def refuse_all(*_: bytes) -> bool:
     [
         replace(LIBSODIUM, equation=accept_all),
         replace(LIBSODIUM, equation=refuse_all),
-        replace(LIBSODIUM, sign=lambda _seed, _message: bytes(64)),
+        replace(LIBSODIUM, signer=lambda _seed: lambda _message: bytes(64)),
         replace(LIBSODIUM, public=lambda _seed: bytes(32)),
     ],
 )

@@ -41,6 +41,22 @@ def test_statement_writes_what_parse_reads() -> None:
     assert parsed.digest == statement.digest
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"body": {"name": 'é,"by":"root"', "list": [1, {"body": {}}]}},
+        {"by": "a" * 64, "prev": "b" * 64, "op": "patch", "body": {"x": None}},
+        {"ledger": "", "kind": "root", "id": "root", "body": {}},
+        {"op": "drop", "prev": "b" * 64, "body": None},
+    ],
+)
+def test_body_text_is_the_canonical_body(changes: dict[str, Any]) -> None:
+    for statement in (made(**changes), parse_statement(payload(**changes))):
+        assert statement.body_text == dump(statement.body)
+        if isinstance(statement.body, dict):
+            assert derive_id(statement.kind, statement.body_text) == derive_id(statement.kind, statement.body)
+
+
 BAD: list[tuple[str, Any]] = [
     ("ledger", "x"),
     ("ledger", "0" * 63),
