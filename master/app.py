@@ -8,23 +8,17 @@ find a master that was given port 0.
 from __future__ import annotations
 
 import asyncio
-import os
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
-
-import orjson
 
 from auth.assertions import AssertionVerifier
 from auth.tls import ServerIdentity
 from auth.tokens import TokenIssuer, TokenVerifier
 from auth.used import UsedSlots
-from ledger.core.errors import LedgerError
 from ledger.core.keys import self_test
 from ledger.engine.sequencer import Sequencer
 from ledger.engine.store import Store
-from ledger.home.files import write_file
 from ledger.http.access import BearerAuthorizer
 from ledger.http.feed import Hub, SignedHead
 from ledger.http.health import HealthRoutes, Service
@@ -33,38 +27,26 @@ from ledger.http.members import StateMembers, touches_rights
 from ledger.http.metrics import Metrics
 from ledger.http.observers import ServiceObserver
 from ledger.http.routes import Route, RouteTable
-from ledger.http.server import Address, HttpServer, ServerParts
+from ledger.http.server import HttpServer, ServerParts
+from ledger.http.service import Bound, Listeners, World, announce, keep_certificate, withdraw
 from ledger.http.state_routes import StateRoutes
 from ledger.http.token_routes import TokenRoutes
 from master.admission import Admission
 from master.certificates import CertificateRoutes, HostRule, IssueBook
 from master.forks import ForkRoutes
-from master.parts import authority_of, entries_reader, first_head, key_store, parse_address, sequencer_keys, site_of
+from master.parts import authority_of, entries_reader, first_head, key_store, sequencer_keys, site_of
 from master.publish import PublishRoutes
 from master.status import Condition, Running
 
 if TYPE_CHECKING:
     from auth.tokens import Site
-    from ledger.core.ports import Clock
     from ledger.engine.feed import Delta
     from ledger.home.home import Home
     from ledger.home.settings import Settings
-    from ledger.http.logs import EventLog
 
 DEFAULT_LISTEN = "127.0.0.1:8443"
-LISTEN_FILE = "listen.json"
 ISSUED_FILE = "issued.jsonl"
-UPKEEP_SECONDS = 60.0
-EXPIRY_WARNING_SECONDS = 14 * 86_400
 TITLE = "metaledger master"
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """What the master takes from outside: time, and where it says what it does."""
-
-    clock: Clock
-    log: EventLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +56,6 @@ class Engine:
     sequencer: Sequencer
     metrics: Metrics
     version: str
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """Where a master listens."""
-
-    listen: Address
-    metrics: Address | None
-
-    @property
-    def url(self) -> str:
-        """Return the ledger URL of this address."""
-        return f"https://{self.listen}"
 
 
 class Master:
@@ -103,7 +72,7 @@ class Master:
         self._world = world
         self._hub: Hub | None = None
         self._condition: Condition | None = None
-        self._servers: list[HttpServer] = []
+        self._listeners: Listeners | None = None
         self._routes: tuple[Route, ...] = ()
         self._upkeep: asyncio.Task[None] | None = None
 
@@ -118,9 +87,10 @@ class Master:
         server = HttpServer(parts)
         self._condition = Condition(Running(site, self._version, self.sequencer, hub, server, identity), self._world.clock)
         self._condition.show_in(self.metrics)
-        bound = await self._listen(server, parts, identity)
-        await asyncio.to_thread(self._announce, bound)
-        self._upkeep = asyncio.create_task(self._keep_up(identity), name="upkeep")
+        self._listeners = Listeners(server, parts, identity)
+        bound = await self._listeners.start(self.settings, DEFAULT_LISTEN, self.metrics)
+        await asyncio.to_thread(announce, self.home.path, bound, self.store.lock)
+        self._upkeep = asyncio.create_task(keep_certificate(identity, self._world), name="upkeep")
         metrics = None if bound.metrics is None else str(bound.metrics)
         self._world.log.event("listening", url=bound.url, metrics=metrics, network=site.network, server=site.server, size=hub.head.size)
         return bound
@@ -134,11 +104,11 @@ class Master:
         if self._hub is not None:
             await self._hub.close()
         limit = self.settings.drain if drain_seconds is None else drain_seconds
-        await asyncio.gather(*(server.stop(limit) for server in self._servers))
+        if self._listeners is not None:
+            await self._listeners.stop(limit)
         await self.sequencer.close()
         await asyncio.to_thread(self.store.close)
-        with suppress(OSError):
-            await asyncio.to_thread((self.home.path / LISTEN_FILE).unlink)
+        await asyncio.to_thread(withdraw, self.home.path)
         self._world.log.event("stopped")
 
     def _hear(self, delta: Delta) -> None:
@@ -172,41 +142,6 @@ class Master:
             *HealthRoutes(service, lambda: self._routes).routes(),
         )
         return ServerParts(RouteTable(self._routes), authorizer, self._world.log, self.metrics)
-
-    async def _listen(self, server: HttpServer, parts: ServerParts, identity: ServerIdentity) -> Bound:
-        self._servers.append(server)
-        listen = await server.start(parse_address(self.settings.listen or DEFAULT_LISTEN), identity.context)
-        if self.settings.metrics_listen is None:
-            return Bound(listen, None)
-        second = HttpServer(ServerParts(RouteTable(self.metrics.routes()), parts.authorizer, parts.log))
-        self._servers.append(second)
-        return Bound(listen, await second.start(parse_address(self.settings.metrics_listen), identity.context))
-
-    def _announce(self, bound: Bound) -> None:
-        facts = {
-            "url": bound.url,
-            "listen": str(bound.listen),
-            "metrics": None if bound.metrics is None else str(bound.metrics),
-            "process": os.getpid(),
-        }
-        write_file(self.home.path / LISTEN_FILE, orjson.dumps(facts) + b"\n")
-        if self.store.lock is not None:
-            self.store.lock.announce(bound.url)
-
-    async def _keep_up(self, identity: ServerIdentity) -> None:
-        """Take up a renewed certificate, and say in time when one is due."""
-        log, clock = self._world.log, self._world.clock
-        while True:
-            await asyncio.sleep(UPKEEP_SECONDS)
-            try:
-                loaded, expires = await asyncio.to_thread(lambda: (identity.reload_if_changed(), identity.expires))
-            except LedgerError as error:
-                log.failure("certificate-unusable", error)
-                continue
-            if loaded:
-                log.event("certificate-loaded", expires=expires)
-            if expires - clock.now() < EXPIRY_WARNING_SECONDS:
-                log.write("warning", "certificate-expires", expires=expires)
 
     async def _alarm(self, reason: str) -> None:
         self._world.log.write("error", "fork-risk-presented", reason=reason)

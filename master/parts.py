@@ -11,7 +11,6 @@ from ledger.core.errors import NotFoundError, UsageError
 from ledger.engine.signing import SequencerKeys
 from ledger.home.files import read_private_file
 from ledger.http.feed import SignedHead
-from ledger.http.server import Address
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -81,9 +80,3 @@ def entries_reader(store: Store) -> Callable[[int, int], Awaitable[Sequence[byte
         return await store.read(lambda snapshot: snapshot.entries(start, end))
 
     return read
-
-
-def parse_address(text: str) -> Address:
-    """Return the address of HOST:PORT; an IPv6 host stands in brackets."""
-    host, _, port = text.rpartition(":")
-    return Address(host.strip("[]"), int(port))

@@ -74,6 +74,12 @@ class Address:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+def parse_address(text: str) -> Address:
+    """Return the address of HOST:PORT; an IPv6 host stands in brackets."""
+    host, _, port = text.rpartition(":")
+    return Address(host.strip("[]"), int(port))
+
+
 @dataclass(frozen=True, slots=True)
 class ServerParts:
     """What a server is made of. What `remark` says stands in the header `Metaledger-Remark` of every answer: a node's, that it is stale."""

@@ -1,31 +1,25 @@
-"""Running a node as a process: join first if need be, event loop, signals, log lines on stderr."""
+"""Running a node as a process; it joins first if need be."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import logging
-import resource
-import signal
 import sys
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
-import uvloop
-
 from auth.join import read_join_token
 from ledger.client.joining import join_home
-from ledger.home.clock import SystemClock
 from ledger.home.home import Home
 from ledger.home.settings import Settings, load_settings
-from ledger.http.logs import EventLog, StandardLogging
-from ledger.node.node import Bound, World, open_node
+from ledger.http.service import run_service, stop_signals
+from ledger.node.node import open_node
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-YOUNG_OBJECTS = 20_000
+    from ledger.http.service import Bound, World
 
 
 def run_node(home: Path, settings: Settings, *, join_with: str | None = None, started: Callable[[Bound], None] | None = None) -> None:
@@ -33,24 +27,14 @@ def run_node(home: Path, settings: Settings, *, join_with: str | None = None, st
 
     An empty home joins with the token first: text, `@FILE` or `-`. Raises the domain error that keeps it from serving.
     """
-    clock = SystemClock()
-    log = EventLog(sys.stderr.buffer, clock, level=settings.log_level)
-    logging.basicConfig(handlers=[StandardLogging(log)], level=logging.INFO, force=True)
-    raise_file_limit()
-    gc.set_threshold(YOUNG_OBJECTS, 20, 50)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(Home(home), settings, World(clock, log), join_with=join_with, started=started))
+    run_service(settings, lambda world: serve(Home(home), settings, world, join_with=join_with, started=started))
 
 
 async def serve(
     home: Home, settings: Settings, world: World, *, join_with: str | None = None, started: Callable[[Bound], None] | None = None
 ) -> None:
     """Do as `run_node` does, in an event loop that stands."""
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
-    try:
+    async with stop_signals() as stopping:
         settings = await join_first(home, settings, world, join_with or settings.join)
         node = await open_node(home, settings, world)
         try:
@@ -62,9 +46,6 @@ async def serve(
             world.log.event("stopping", drain=settings.drain)
         finally:
             await node.stop()
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
 
 
 async def join_first(home: Home, settings: Settings, world: World, token: str | None) -> Settings:
@@ -80,10 +61,3 @@ async def join_first(home: Home, settings: Settings, world: World, token: str | 
     unset = Settings()
     given = {one.name: getattr(settings, one.name) for one in fields(Settings)}
     return replace(written, **{name: value for name, value in given.items() if value != getattr(unset, name)})
-
-
-def raise_file_limit() -> None:
-    """Let the process have as many files as the system allows: each connection is one."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -7,14 +7,9 @@ does. Stop: not ready, the following, streams, requests, replica. The addresses 
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
-from contextlib import suppress
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
-
-import orjson
 
 from auth.assertions import AssertionVerifier
 from auth.pki import common_name, load_chain
@@ -23,12 +18,12 @@ from auth.tokens import Site, TokenIssuer, TokenVerifier
 from auth.used import UsedSlots
 from ledger.client.place import Place
 from ledger.client.sync import Syncer
-from ledger.core.errors import LedgerError, NotFoundError, UsageError
+from ledger.core.errors import NotFoundError, UsageError
 from ledger.core.keys import self_test
 from ledger.core.trust.good import parse_claim
 from ledger.engine.replica import Replica
 from ledger.engine.store import Store
-from ledger.home.files import create_file, read_private_file, write_file
+from ledger.home.files import create_file, read_private_file
 from ledger.home.url import parse_ledger_url
 from ledger.http.access import BearerAuthorizer
 from ledger.http.feed import Hub, SignedHead
@@ -37,7 +32,8 @@ from ledger.http.log_routes import LogRoutes, Sharing
 from ledger.http.members import StateMembers, touches_rights
 from ledger.http.metrics import Metrics
 from ledger.http.routes import Route, RouteTable
-from ledger.http.server import Address, HttpServer, ServerParts
+from ledger.http.server import HttpServer, ServerParts
+from ledger.http.service import Bound, Listeners, World, announce, keep_certificate, withdraw
 from ledger.http.state_routes import StateRoutes
 from ledger.http.token_routes import TokenRoutes
 from ledger.node.condition import Condition, Running
@@ -50,42 +46,16 @@ if TYPE_CHECKING:
 
     from ledger.client.sync import Move
     from ledger.core.keys import PrivateKey
-    from ledger.core.ports import Clock
     from ledger.home.home import Home
     from ledger.home.settings import Settings
-    from ledger.http.logs import EventLog
     from ledger.node.sources import Source
 
 DEFAULT_LISTEN = "127.0.0.1:8444"
-LISTEN_FILE = "listen.json"
 TOKEN_KEY = "token"  # noqa: S105 - the name of a key file
 API_TOKEN_BYTES = 32
 LOCK_PATIENCE_SECONDS = 3.0
-UPKEEP_SECONDS = 60.0
-EXPIRY_WARNING_SECONDS = 14 * 86_400
 TITLE = "metaledger node"
 EVERYWHERE = frozenset({"/checkpoint", "/v1/watch"})
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """What a node takes from outside: time, and where it says what it does."""
-
-    clock: Clock
-    log: EventLog
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """Where a node listens."""
-
-    listen: Address
-    metrics: Address | None
-
-    @property
-    def url(self) -> str:
-        """Return the URL of this address."""
-        return f"https://{self.listen}"
 
 
 class Node:
@@ -104,7 +74,7 @@ class Node:
         self._world = world
         self._hub: Hub | None = None
         self._condition: Condition | None = None
-        self._servers: list[HttpServer] = []
+        self._listeners: Listeners | None = None
         self._routes: tuple[Route, ...] = ()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -120,11 +90,12 @@ class Node:
         condition = self._condition = Condition(running, self._world.clock)
         await condition.learn()
         condition.show_in(self.metrics)
-        bound = await self._listen(server, parts, identity)
-        await asyncio.to_thread(self._announce, bound)
+        self._listeners = Listeners(server, parts, identity)
+        bound = await self._listeners.start(self.settings, DEFAULT_LISTEN, self.metrics)
+        await asyncio.to_thread(announce, self.home.path, bound, self.store.lock)
         self._tasks = [
             asyncio.create_task(self.following.run(), name="following"),
-            asyncio.create_task(self._keep_up(identity), name="upkeep"),
+            asyncio.create_task(keep_certificate(identity, self._world), name="upkeep"),
         ]
         metrics = None if bound.metrics is None else str(bound.metrics)
         self._world.log.event("listening", url=bound.url, metrics=metrics, network=site.network, server=site.server, size=hub.head.size)
@@ -142,11 +113,11 @@ class Node:
         if self._hub is not None:
             await self._hub.close()
         limit = self.settings.drain if drain_seconds is None else drain_seconds
-        await asyncio.gather(*(server.stop(limit) for server in self._servers))
+        if self._listeners is not None:
+            await self._listeners.stop(limit)
         await asyncio.to_thread(self.replica.close)
         await asyncio.to_thread(self.store.close)
-        with suppress(OSError):
-            await asyncio.to_thread((self.home.path / LISTEN_FILE).unlink)
+        await asyncio.to_thread(withdraw, self.home.path)
         self._world.log.event("stopped")
 
     def _hear(self, move: Move) -> None:
@@ -209,37 +180,6 @@ class Node:
             create_file(self.home.api_token, token + b"\n")
         return key, token.decode("ascii").strip()
 
-    async def _listen(self, server: HttpServer, parts: ServerParts, identity: ServerIdentity) -> Bound:
-        self._servers.append(server)
-        listen = await server.start(parse_address(self.settings.listen or DEFAULT_LISTEN), identity.context)
-        if self.settings.metrics_listen is None:
-            return Bound(listen, None)
-        second = HttpServer(ServerParts(RouteTable(self.metrics.routes()), parts.authorizer, parts.log))
-        self._servers.append(second)
-        return Bound(listen, await second.start(parse_address(self.settings.metrics_listen), identity.context))
-
-    def _announce(self, bound: Bound) -> None:
-        metrics = None if bound.metrics is None else str(bound.metrics)
-        facts = {"url": bound.url, "listen": str(bound.listen), "metrics": metrics, "process": os.getpid()}
-        write_file(self.home.path / LISTEN_FILE, orjson.dumps(facts) + b"\n")
-        if self.store.lock is not None:
-            self.store.lock.announce(bound.url)
-
-    async def _keep_up(self, identity: ServerIdentity) -> None:
-        """Take up a renewed certificate, and say in time when one is due."""
-        log, clock = self._world.log, self._world.clock
-        while True:
-            await asyncio.sleep(UPKEEP_SECONDS)
-            try:
-                loaded, expires = await asyncio.to_thread(lambda: (identity.reload_if_changed(), identity.expires))
-            except LedgerError as error:
-                log.failure("certificate-unusable", error)
-                continue
-            if loaded:
-                log.event("certificate-loaded", expires=expires)
-            if expires - clock.now() < EXPIRY_WARNING_SECONDS:
-                log.write("warning", "certificate-expires", expires=expires)
-
     def _marks(self) -> dict[str, object]:
         return {} if self._condition is None else dict(self._condition.marks())
 
@@ -274,9 +214,3 @@ def _open_store(home: Home) -> Store:
 def server_name(home: Home) -> str:
     """Return the name in the home's certificate: the member that this server is."""
     return common_name(load_chain(home.certificate_file.read_bytes())[0].subject)
-
-
-def parse_address(text: str) -> Address:
-    """Return the address of HOST:PORT; an IPv6 host stands in brackets."""
-    host, _, port = text.rpartition(":")
-    return Address(host.strip("[]"), int(port))

@@ -21,7 +21,8 @@ from ledger.home.files import create_file
 from ledger.home.home import Home
 from ledger.home.settings import load_settings
 from ledger.http.logs import EventLog
-from master.app import Master, World, open_master
+from ledger.http.service import World
+from master.app import Master, open_master
 from tests.contract.suite import BackendContract, BackendFactory, Ledger
 from tests.support.small_network import ORIGIN, SmallNetwork, key
 

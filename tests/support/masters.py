@@ -25,7 +25,8 @@ from ledger.home.clock import SystemClock
 from ledger.home.home import Home
 from ledger.home.settings import Settings, load_settings
 from ledger.http.logs import EventLog
-from master.app import Master, World, open_master
+from ledger.http.service import World
+from master.app import Master, open_master
 
 if TYPE_CHECKING:
     import ssl

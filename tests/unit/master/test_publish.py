@@ -9,9 +9,8 @@ from aiohttp.test_utils import make_mocked_request
 from ledger.core.backend import Placed, Refused
 from ledger.core.errors import BusyError, ConflictError, UsageError
 from ledger.http.call import Call
-from ledger.http.server import Address
+from ledger.http.server import Address, parse_address
 from master.admission import Verdict
-from master.parts import parse_address
 from master.publish import expected_size, verdict_line
 
 

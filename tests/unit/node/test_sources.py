@@ -15,8 +15,9 @@ from ledger.home.home import Home
 from ledger.home.settings import Settings
 from ledger.home.url import parse_ledger_url
 from ledger.http.logs import EventLog
+from ledger.http.service import World
 from ledger.node.agent import join_first
-from ledger.node.node import World, open_node
+from ledger.node.node import open_node
 from ledger.node.sources import open_sources
 from tests.support.small_network import TurnedClock
 
