@@ -1,6 +1,6 @@
 """Server-sent events, as the WHATWG HTML standard frames them; only what our feed uses.
 
-Pure: bytes in, events out, bounded memory.
+Pure: bytes in, events out, bounded memory, linear time.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from ledger.core.errors import FormatError, TooLargeError
 from ledger.core.limits import LIMITS
+
+END = b"\n\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +27,17 @@ class Parser:
 
     def __init__(self, *, limit: int = 2 * LIMITS.request) -> None:
         self._limit = limit
-        self._rest = b""
+        self._rest = bytearray()
 
     def feed(self, chunk: bytes) -> list[Event]:
         """Return the events that `chunk` completes. Raise `TooLargeError` or `FormatError` on a hostile stream."""
-        buffer = self._rest + chunk
-        *blocks, self._rest = buffer.split(b"\n\n")
+        start = max(0, len(self._rest) - 1)  # what came before holds no end, but may hold its first half
+        self._rest += chunk
+        last = self._rest.rfind(END, start)
+        blocks: list[bytes] = []
+        if last >= 0:
+            blocks = bytes(self._rest[:last]).split(END)
+            del self._rest[: last + len(END)]
         if len(self._rest) > self._limit:
             raise TooLargeError("the server sends an endless event", limit=self._limit)
         return [event for event in map(_parse_block, blocks) if event is not None]
