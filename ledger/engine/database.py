@@ -85,6 +85,7 @@ class Database:
         self._cleaner = ThreadPoolExecutor(1, thread_name_prefix=f"{path.stem}-wal")
         self._cleaning = False
         self._copied = False
+        self._wal_pages = 0
         self._wal_limit = WAL_PAGES
         self._write_connection: apsw.Connection | None = None
         try:
@@ -237,14 +238,15 @@ class Database:
 
     def _note_wal(self, connection: apsw.Connection, _name: str, pages: int) -> int:
         """See how long the WAL is after a commit; in the writer thread."""
+        if pages <= self._wal_pages:  # it has started over
+            self._wal_limit = WAL_PAGES
+        self._wal_pages = pages
         if self._copied:
             self._copied = False
             with suppress(apsw.Error):
                 connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
             # A reader may keep it from starting over: then it grows by as much again before the next try.
             self._wal_limit = pages + WAL_PAGES
-        elif pages <= WAL_PAGES:
-            self._wal_limit = WAL_PAGES
         elif pages > self._wal_limit and not self._cleaning and not self._closed:
             self._cleaning = True
             with suppress(RuntimeError):

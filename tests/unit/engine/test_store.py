@@ -375,6 +375,7 @@ def test_the_wal_is_copied_back_by_itself(tmp_path: Path, monkeypatch: pytest.Mo
     store = Store.open(tmp_path / "ledger.db", create=True)
     before = store.path.stat().st_size
     fill(store, [*SmallNetwork().first])
+    store._database._cleaner.submit(lambda: None).result()
     store.write_now(lambda transaction: transaction.put_meta("x", "y" * 50_000))
     store._database._cleaner.submit(lambda: None).result()
     assert store.path.stat().st_size > before
