@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from ledger.engine.snapshot import StoredHead
 
 MOST_ROOTS = 1_000
-MOST_CASES = 1_000
+KEPT_CASES = 64
 BAD_SOURCE = "bad-source-"
 HEAD_FILE = "head.json"
 Progress = Callable[[int, int], None]
@@ -262,7 +262,7 @@ def case_name(evidence: Evidence) -> str:
 def keep_evidence(directory: Path, name: str, evidence: Evidence) -> Path:
     """Write one case to a file that a third party checks offline: notes and roots as they came, and the hashes.
 
-    A case that is there stays as it is; of thousands of bad sources only the first are kept.
+    A case that is there stays as it is. Of bad sources the newest 64 are kept, of alarms all.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = directory / f"{name}.json"
@@ -274,8 +274,10 @@ def keep_evidence(directory: Path, name: str, evidence: Evidence) -> Path:
         "roots": [base64.b64encode(root).decode() for root in evidence.roots],
         "hashes": [{"whose": one.whose.value, "size": one.size, "root": one.root} for one in evidence.hashes],
     }
-    room = not name.startswith(BAD_SOURCE) or sum(1 for _ in directory.glob(f"{BAD_SOURCE}*")) < MOST_CASES
-    if room and not path.exists():
+    if not path.exists():
         path.write_text(json.dumps(case, indent=2) + "\n")
         path.chmod(0o600)
+        ordered = sorted(directory.glob(f"{BAD_SOURCE}*"), key=lambda one: one.stat().st_mtime_ns)
+        for old in ordered[:-KEPT_CASES]:
+            old.unlink()
     return path
