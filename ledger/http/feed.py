@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -35,6 +35,7 @@ PAGE_ENTRIES = 256
 BUFFER_BYTES = 1024 * 1024
 STALL_SECONDS = 30.0
 ETAG_BYTES = 15
+FOLLOWERS_A_TURN = 256
 HEARTBEAT = b":\n\n"
 FEED_HEADERS: Mapping[str, str] = MappingProxyType(
     {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -76,10 +77,11 @@ def chunk(frame: bytes) -> bytes:
 class Follower:
     """One open stream. The hub writes to it while it is live; its own task writes while it catches up."""
 
-    __slots__ = ("_valid", "_woken", "ended", "position", "transport")
+    __slots__ = ("_valid", "_woken", "ended", "identity", "position", "transport")
 
-    def __init__(self, transport: asyncio.WriteTransport, position: int, valid: Callable[[], bool]) -> None:
+    def __init__(self, transport: asyncio.WriteTransport, position: int, valid: Callable[[], bool], *, identity: str = "") -> None:
         self.transport = transport
+        self.identity = identity
         self.position = position
         self.ended = False
         self._valid = valid
@@ -167,10 +169,10 @@ class Hub:
         transport.write(frame)
         return True
 
-    def recheck(self) -> None:
-        """End the streams of those who may read no more: call it whenever rights may have changed."""
+    def recheck(self, identities: Container[str] | None = None) -> None:
+        """End the streams of those who may read no more: of these members and invites, or of all. Call it when rights may have changed."""
         for follower in list(self._followers):
-            if not follower.valid:
+            if (identities is None or follower.identity in identities) and not follower.valid:
                 follower.end()
 
     async def follow(self, response: web.StreamResponse, follower: Follower) -> None:
@@ -221,9 +223,13 @@ class Hub:
         beat = chunk(HEARTBEAT)
         while True:
             await asyncio.sleep(self._heartbeat_seconds)
-            self.recheck()
-            for follower in list(self._live):
-                self._write(follower, beat)
+            for number, follower in enumerate(list(self._followers), 1):
+                if not follower.valid:
+                    follower.end()
+                elif follower in self._live:
+                    self._write(follower, beat)
+                if number % FOLLOWERS_A_TURN == 0:
+                    await asyncio.sleep(0)
 
     async def close(self) -> None:
         """End every stream; idempotent."""

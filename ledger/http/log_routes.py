@@ -152,7 +152,8 @@ class LogRoutes:
             raise UsageError("the feed needs HTTP/1.1")
         if call.request.method == "HEAD":
             return web.Response(headers=FEED_HEADERS)
-        follower = Follower(self._transport(call), self._position(call), lambda: self._may_read(call))
+        identity = "" if call.principal is None else call.principal.id
+        follower = Follower(self._transport(call), self._position(call), lambda: self._may_read(call), identity=identity)
         response = web.StreamResponse(headers={**FEED_HEADERS, "X-Request-Id": call.request_id, "Server": "metaledger"})
         response.enable_chunked_encoding()
         timer = self._end_with_token(call, follower)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import binascii
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from auth.ports import Invite, Member
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# A statement is canonical JSON, so its own `kind` always stands right before its `ledger`. A body that imitates this costs a look-up.
-RIGHTS = re.compile(rb'"kind":"(?:assignment|invite|member|permissions|root)","ledger":"')
+# A statement is canonical JSON, so its own `id`, `kind` and `ledger` always follow each other. A body that imitates this costs a look-up.
+RIGHTS = re.compile(rb'"id":"([^"]{1,128})","kind":"(?:assignment|invite|member|permissions|root)","ledger":"')
+INVITE = re.compile(rb'"invite":"([^"]{1,128})"')
 PAYLOAD_START = len(b'{"payload":"')
 
 
@@ -105,9 +107,28 @@ def member_of(state: StateView, record: Record) -> Member:
     return Member(record.id, str(body["name"]), str(body["type"]), PublicKey.parse(body["key"]), rights)
 
 
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """What entries may have changed: any right at all, and which members and invites may be live no more, or with another key."""
+
+    rights: bool
+    identities: frozenset[str]
+
+
+def touched(entries: Iterable[bytes]) -> Touched:
+    """Return what these entries may change of who is who and who may what. It may name too much, never too little."""
+    found: set[str] = set()
+    for entry in entries:
+        payload = payload_of(entry)
+        named = RIGHTS.findall(payload)
+        if named:
+            found.update(name.decode("utf-8", "replace") for name in [*named, *INVITE.findall(payload)])
+    return Touched(bool(found), frozenset(found))
+
+
 def touches_rights(entries: Iterable[bytes]) -> bool:
     """Tell whether any of these entries may change who is who or who may what. It may say yes too often, never no."""
-    return any(RIGHTS.search(payload_of(entry)) for entry in entries)
+    return touched(entries).rights
 
 
 def payload_of(entry: bytes) -> bytes:

@@ -83,11 +83,11 @@ async def log() -> AsyncIterator[Log]:
 class Opened:
     """A stream that a follower has open."""
 
-    def __init__(self, log: Log, start: int) -> None:
+    def __init__(self, log: Log, start: int, identity: str = "") -> None:
         self.wire = Wire()
         self.valid = True
         self.response = Response(self.wire)
-        self.follower = Follower(self.wire, start, lambda: self.valid)
+        self.follower = Follower(self.wire, start, lambda: self.valid, identity=identity)
         self.task = asyncio.create_task(log.hub.follow(self.response, self.follower))  # type: ignore[arg-type] # it has what is used
 
     def events(self) -> list[tuple[str, int, dict[str, object]]]:
@@ -254,6 +254,18 @@ async def test_recheck_ends_who_may_read_no_more(log: Log) -> None:
     assert not stays.task.done()
     assert goes.indices() == []
     assert stays.indices() == [3]
+
+
+async def test_recheck_of_some_asks_nobody_else(log: Log) -> None:
+    one, other = Opened(log, 3, "one"), Opened(log, 3, "other")
+    await settle()
+    one.valid = other.valid = False
+    log.hub.recheck({"one"})
+    await settle()
+    assert one.task.done()
+    assert not other.task.done()
+    await asyncio.sleep(0.05)
+    assert other.task.done(), "the heartbeat looks at everyone"
 
 
 async def test_close_ends_every_stream_and_refuses_new_ones(log: Log) -> None:

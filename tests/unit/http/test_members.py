@@ -6,7 +6,7 @@ import pytest
 
 from ledger.core.envelope import sign
 from ledger.core.statement import Statement
-from ledger.http.members import payload_of, touches_rights
+from ledger.http.members import payload_of, touched, touches_rights
 from tests.support.identities import key_of
 
 KEY = key_of("author")
@@ -26,13 +26,20 @@ def test_touches_rights_of_every_kind_that_gives_them(kind: str) -> None:
         assert touches_rights([entry(kind, None, "drop")])
 
 
+def test_touched_names_the_identities() -> None:
+    found = touched([entry("site", {"a": 1}), entry("member", {"name": "x", "invite": "invite-7"}), entry("permissions", {"name": "p"})])
+    assert found.rights
+    assert found.identities == {"some-id", "invite-7"}
+    assert not touched([entry("site", {"invite": "invite-7"})]).rights
+
+
 @pytest.mark.parametrize("body", [{"kind": "member"}, {"note": '"kind":"member"'}, {"a": {"kind": "root", "ledgers": ""}}])
 def test_touches_rights_of_ordinary_policies_is_no(body: dict[str, object]) -> None:
     assert not touches_rights([entry("site", body), entry("mark", body)])
 
 
 def test_touches_rights_of_a_body_that_imitates_costs_a_look_up_only() -> None:
-    assert touches_rights([entry("site", {"a": {"kind": "member", "ledger": "x"}})])
+    assert touches_rights([entry("site", {"a": {"id": "i", "kind": "member", "ledger": "x"}})])
 
 
 @pytest.mark.parametrize("raw", [b"", b"x", b'{"payload":"', b'{"payload":"===="', b'{"payload":"\xff"'])

@@ -37,7 +37,9 @@ async def test_answers_are_counted_by_route_and_status(metrics: Metrics) -> None
     assert found["metaledger_http_requests_total", (("route", "GET /checkpoint"), ("status", "200"))] == 3
     assert found["metaledger_http_request_seconds_count", (("route", "GET /checkpoint"),)] == 3
     assert found["metaledger_http_requests_total", (("route", "GET /v1/watch"), ("status", "200"))] == 1
-    assert found["metaledger_http_request_seconds_count", (("route", "GET /v1/watch"),)] == 0
+    assert ("metaledger_http_request_seconds_count", (("route", "GET /v1/watch"),)) not in found
+    assert found["metaledger_http_request_seconds_bucket", (("le", "0.0025"), ("route", "GET /checkpoint"))] == 3
+    assert found["metaledger_http_request_seconds_bucket", (("le", "0.001"), ("route", "GET /checkpoint"))] == 0
 
 
 async def test_batches_and_gauges_are_shown(metrics: Metrics) -> None:
