@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ledger.client.answers import SyncReport
+    from ledger.client.sync import LogSource
     from ledger.core.envelope import Envelope
     from tests.support.counting import Counter
 
@@ -132,9 +133,9 @@ async def _measure_following(report: Report, network: LiveNetwork, home: Path) -
     await asyncio.to_thread(store.close)
 
 
-async def _weigh(wire: Counter, syncer: Syncer, source: object) -> tuple[SyncReport, int]:
+async def _weigh(wire: Counter, syncer: Syncer, source: LogSource) -> tuple[SyncReport, int]:
     before = await wire.settled()
-    report = await syncer.step(source, wire.url)  # type: ignore[arg-type]
+    report = await syncer.step(source, wire.url)
     return report, await wire.settled() - before
 
 
