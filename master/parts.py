@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from auth.keystore import KeyStore
 from auth.pki import CertificateAuthority, common_name, load_chain
 from auth.tokens import Site
+from ledger.core.checkpoint import parse_checkpoint
 from ledger.core.errors import NotFoundError, UsageError
+from ledger.core.note import parse_note
 from ledger.engine.signing import SequencerKeys
 from ledger.home.files import read_private_file
 from ledger.http.feed import SignedHead
@@ -65,12 +67,12 @@ def authority_of(home: Home) -> CertificateAuthority | None:
 
 
 async def first_head(sequencer: Sequencer) -> SignedHead:
-    """Return the head to serve first: the newest note that left, else the stored one, else that of an empty log."""
+    """Return the head to serve first: the newest note that left, else (nothing is signed now) the stored one, else that of an empty log."""
     head = sequencer.feed.head
     if head.checkpoint is not None:
         return SignedHead(head.size, head.checkpoint)
-    note = await sequencer.store.read(lambda snapshot: snapshot.checkpoint(head.size))
-    return SignedHead(0, b"") if note is None else SignedHead(head.size, note)
+    note = await sequencer.store.read(lambda snapshot: snapshot.checkpoint())
+    return SignedHead(0, b"") if note is None else SignedHead(parse_checkpoint(parse_note(note).text).size, note)
 
 
 def entries_reader(store: Store) -> Callable[[int, int], Awaitable[Sequence[bytes]]]:
