@@ -14,7 +14,6 @@ from ledger.core.limits import LIMITS
 from ledger.core.statement import MARK, ROOT, Statement
 from ledger.engine.signatures import NONE, Good
 from ledger.engine.transaction import MARKED
-from ledger.engine.view import SqlState
 
 if TYPE_CHECKING:
     import asyncio
@@ -79,6 +78,10 @@ class Admission:
         """Return how many entries were placed, marks not counted."""
         return len(self._placed)
 
+    def prepare(self, batch: Sequence[Request]) -> None:
+        """Read together what the judge will ask for."""
+        self._transaction.view.prefetch(one.statement.id for request in batch for one in request.envelopes if isinstance(one, Envelope))
+
     def admit(self, request: Request) -> None:
         """Judge the envelopes of a request in order and fill in its outcomes. Receipts come later."""
         # A mark that this batch made itself is nothing the caller could have seen.
@@ -108,7 +111,8 @@ class Admission:
 
     def _place(self, envelope: Envelope, accepted: Accepted) -> None:
         index = self._transaction.add(envelope.entry, envelope.statement.digest)
-        self._transaction.accept(index, accepted)
+        statement, first = envelope.statement, accepted.records[0]
+        self._transaction.accept(index, accepted, statement.body_text if first.body is statement.body else None)
         self.entries.append(envelope.entry)
         if envelope.statement.kind == ROOT:
             self._ended = not self._may_grow(self._transaction)
@@ -151,6 +155,6 @@ class Admission:
             return None
         root = state_roots.get(size)
         if root is None:
-            root = SqlState(self._transaction.connection, size).state_root()
+            root = self._transaction.state(size).state_root()
         self._transaction.put_meta(MARKED, size)
         return {"size": size, "root": root}

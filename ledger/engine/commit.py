@@ -71,6 +71,7 @@ class Committer:
         if self._signer.roots:
             admission.mark(self._signer.root, self._signer.keys.mark, time, self.state_roots)
         # 2. Judge each against what the batch has changed so far. Duplicates and refusals are answered and change nothing.
+        admission.prepare(batch)
         for request in batch:
             admission.admit(request)
         if admission.placed == 0:

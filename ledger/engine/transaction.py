@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ledger.core.errors import CorruptError, ForkRiskError, UsageError
+from ledger.core.limits import LIMITS
 from ledger.core.merkle import Frontier, leaf_hashes, node_count, peaks
 from ledger.engine.digests import META as DIGESTS
 from ledger.engine.digests import RUN, Tail, write_run
@@ -14,7 +15,9 @@ from ledger.engine.view import NETWORK, PINNED, StateCache, WritableState, cut_s
 if TYPE_CHECKING:
     import apsw
 
-    from ledger.core.state import Accepted
+    from ledger.core.state import Accepted, Record
+    from ledger.engine.snapshot import Version
+    from ledger.engine.view import SqlState
 
 KEPT_CHECKPOINTS = 256
 MARKED = "marked"  # the size whose state root the newest mark with one carries
@@ -56,16 +59,17 @@ class Transaction(Snapshot):
             self.digests_added.append((known, index))
         return index
 
-    def accept(self, index: int, accepted: Accepted) -> None:
-        """Write what the entry at `index` changes in the state."""
-        self.view.apply(accepted, index)
+    def accept(self, index: int, accepted: Accepted, text: bytes | None = None) -> None:
+        """Take what the entry at `index` changes in the state; `text` as in `WritableState.apply`."""
+        self.view.apply(accepted, index, text)
 
     def reject(self, index: int, code: str, reason: str) -> None:
         """Write that the entry at `index` is void."""
         self.connection.execute("INSERT INTO void(idx, code, reason) VALUES(?,?,?)", (index, code, reason))
 
     def store_tree(self) -> StoredHead:
-        """Store the entries added and the tree nodes they complete; return the head that results. Call it again after more."""
+        """Store the entries added, the tree nodes they complete, and their versions; return the head. Call it again after more."""
+        self.view.flush()
         if self._entries:
             first = self.frontier.size
             self.connection.executemany("INSERT INTO entry(idx, bytes) VALUES(?,?)", enumerate(self._entries, first))
@@ -94,6 +98,21 @@ class Transaction(Snapshot):
                 "DELETE FROM checkpoint WHERE size < (SELECT size FROM checkpoint ORDER BY size DESC LIMIT 1 OFFSET ?)", (KEPT_CHECKPOINTS,)
             )
 
+    def state(self, size: int | None = None) -> SqlState:
+        """See Snapshot."""
+        self.view.flush()
+        return super().state(size)
+
+    def history(self, policy: str) -> list[Version]:
+        """See Snapshot."""
+        self.view.flush()
+        return super().history(policy)
+
+    def changes(self, start: int, *, most: int = LIMITS.page) -> list[Record]:
+        """See Snapshot."""
+        self.view.flush()
+        return super().changes(start, most=most)
+
     def put_meta(self, name: str, value: str | float | bytes | None) -> None:
         """Store a fact; None forgets it."""
         if value is None:
@@ -112,6 +131,7 @@ class Transaction(Snapshot):
             raise UsageError(f"this ledger is of network {present}, not {network}")
         self.put_meta(NETWORK, network)
         self.put_meta(PINNED, 1)
+        self._cache.network = network
 
     def roll_back(self, size: int) -> None:
         """Take log and state back to the first `size` entries. UsageError beyond the end."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from ledger.core.canonical import encode, sha256_hex
+from ledger.core.canonical import AUTHORITY_KINDS, encode, sha256_hex
 from ledger.core.errors import CorruptError
 from ledger.core.state import Accepted, KeyRecord, Record, lookup_schema, lookups, schema_of, trie_root
 from ledger.engine.tables import PLACES
@@ -31,6 +31,12 @@ _LAST = f"SELECT {_COLUMNS} FROM version WHERE id=? AND place<? ORDER BY place D
 _INSERT = f"INSERT INTO version(place, {_COLUMNS}) VALUES(?,?,?,?,?,?,?,?,?,?,?)"
 # By the last place, not by "to_index IS NULL": the mark has as many versions as the network has minutes.
 _CLOSE = "UPDATE version SET to_index=? WHERE place=(SELECT max(place) FROM version WHERE id=?)"
+_LAST_OF_MANY = (
+    f"SELECT {_COLUMNS} FROM version"  # noqa: S608 - all ours
+    " WHERE place IN (SELECT (SELECT max(place) FROM version WHERE id=wanted.value) FROM json_each(?) AS wanted)"
+)
+_FILE = "INSERT INTO lookup(key, id, from_index) VALUES(?,?,?)"
+_UNFILE = "UPDATE lookup SET to_index=? WHERE key=? AND id=? AND to_index IS NULL"
 # A state line straight from the columns: every text in it but the body is of a form that needs no escape in JSON.
 _LINE = (
     """'["'||kind||'","'||id||'","'||iif(live,'live','dropped')||'","'||digest||'",'||from_index||','||first"""
@@ -50,12 +56,14 @@ class StateCache:
         self.records: dict[str, Record] = {}
         self.keys: dict[str, KeyRecord] = {}
         self.filed: dict[str, tuple[str, ...]] = {}
+        self.network: str | None = None
 
     def clear(self) -> None:
         """Forget everything."""
         self.records.clear()
         self.keys.clear()
         self.filed.clear()
+        self.network = None
 
     def trim(self) -> None:
         """Forget everything when there is too much of it."""
@@ -142,22 +150,61 @@ class SqlState:
         return sha256_hex(encode(rows))
 
 
+class _Pending:
+    """Rows that wait to be written, many with one statement: at most one version of an id, so that their order does not matter."""
+
+    def __init__(self) -> None:
+        self.ids: set[str] = set()
+        self.keys: set[bytes] = set()
+        self.closed: list[tuple[int, str]] = []
+        self.versions: list[tuple[object, ...]] = []
+        self.unfiled: list[tuple[int, bytes, str]] = []
+        self.filed: list[tuple[bytes, str, int]] = []
+
+    def write(self, connection: apsw.Connection) -> None:
+        """Write the rows: what ends before what begins."""
+        for sql, rows in ((_CLOSE, self.closed), (_INSERT, self.versions), (_UNFILE, self.unfiled), (_FILE, self.filed)):
+            if rows:
+                connection.executemany(sql, rows)
+
+
 class WritableState(SqlState):
-    """The present state inside the commit transaction: what the fold judges with, and what it changes."""
+    """The present state inside the commit transaction: what the fold judges with, and what it changes.
+
+    Changes of kinds that give no rights wait in memory until `flush`, or until a look-up could miss them.
+    """
 
     def __init__(self, connection: apsw.Connection, cache: StateCache) -> None:
         super().__init__(connection)
         self._cache = cache
+        self._absent: set[str] = set()
+        self._pending = _Pending()
         cache.trim()
 
-    def record(self, policy_id: str) -> Record | None:
+    @property
+    def network(self) -> str | None:
         """See StateView."""
+        if self._cache.network is None:
+            self._cache.network = super().network
+        return self._cache.network
+
+    def record(self, policy_id: str) -> Record | None:
+        """See StateView. What waits to be written is in the cache."""
         found = self._cache.records.get(policy_id)
-        if found is None:
+        if found is None and policy_id not in self._absent:
             found = super().record(policy_id)
             if found is not None:
                 self._cache.records[policy_id] = found
         return found
+
+    def prefetch(self, policies: Iterable[str]) -> None:
+        """Read the records of these ids with one query, also which of them have none."""
+        wanted = [policy for policy in policies if policy not in self._cache.records]
+        if not wanted:
+            return
+        for row in self._connection.execute(_LAST_OF_MANY, (orjson.dumps(wanted).decode(),)):
+            self._cache.records[row[1]] = record_of(row)
+        self._absent.update(policy for policy in wanted if policy not in self._cache.records)
 
     def key(self, keyid: str) -> KeyRecord | None:
         """See StateView."""
@@ -171,36 +218,71 @@ class WritableState(SqlState):
     def filed(self, lookup: str) -> Iterable[str]:
         """See StateView."""
         if not lookup.startswith(("schema ", "assigned ")):
-            return super().filed(lookup)
+            return self._stored(lookup)
         found = self._cache.filed.get(lookup)
         if found is None:
-            found = self._cache.filed[lookup] = tuple(super().filed(lookup))
+            found = self._cache.filed[lookup] = tuple(self._stored(lookup))
         return found
 
-    def apply(self, accepted: Accepted, index: int) -> None:
-        """Write what the accepted entry at `index` changes."""
+    def _stored(self, lookup: str) -> Iterable[str]:
+        if self._pending.keys and lookup_key(lookup) in self._pending.keys:
+            self.flush()
+        return super().filed(lookup)
+
+    def of_kind(self, kind: str) -> Iterable[Record]:
+        """See StateView."""
+        self.flush()
+        return super().of_kind(kind)
+
+    def kinds(self) -> list[str]:
+        """See SqlState."""
+        self.flush()
+        return super().kinds()
+
+    def state_lines(self, kind: str) -> Iterator[tuple[str, bytes]]:
+        """See SqlState."""
+        self.flush()
+        return super().state_lines(kind)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        pending = self._pending
+        if pending.ids:
+            self._pending = _Pending()
+            pending.write(self._connection)
+
+    def apply(self, accepted: Accepted, index: int, text: bytes | None = None) -> None:
+        """Take what the accepted entry at `index` changes. `text`: the canonical body of its first record, if the caller has it."""
         if accepted.network is not None:
             self._connection.execute("INSERT OR REPLACE INTO meta(name, value) VALUES(?,?)", (NETWORK, accepted.network))
+            self._cache.network = accepted.network
         for key in accepted.keys:
             self._connection.execute(
                 "INSERT INTO keyrec(keyid, id, idx) VALUES(?,?,?) ON CONFLICT(keyid) DO NOTHING", (key.keyid, key.id, key.index)
             )
         schemas = {kind: self._schema(kind) for kind in accepted.reindex}
         for place, record in enumerate(accepted.records):
-            self._replace(record, index * PLACES + place)
+            self._replace(record, index * PLACES + place, text if place == 0 else None)
         for kind, before in schemas.items():
             self._refile(kind, before, index)
+        if accepted.records[0].kind in AUTHORITY_KINDS:
+            self.flush()
 
-    def _replace(self, record: Record, place: int) -> None:
-        before = None if record.first == record.index else self.record(record.id)
-        if before is not None:
-            self._connection.execute(_CLOSE, (record.index, record.id))
-        body = None if record.body is None else encode(record.body).decode()
-        row = (record.kind, record.id, record.live, record.digest, record.index, record.first, record.owner, record.by, record.iat, body)
-        self._connection.execute(_INSERT, (place, *row))
+    def _replace(self, record: Record, place: int, text: bytes | None) -> None:
         if place // PLACES != record.index:
             raise CorruptError(f"entry {place // PLACES} was judged as entry {record.index}")
+        before = None if record.first == record.index else self.record(record.id)
+        if record.id in self._pending.ids:
+            self.flush()
+        pending = self._pending
+        pending.ids.add(record.id)
+        if before is not None:
+            pending.closed.append((record.index, record.id))
+        body = None if record.body is None else (encode(record.body) if text is None else text).decode()
+        row = (record.kind, record.id, record.live, record.digest, record.index, record.first, record.owner, record.by, record.iat, body)
+        pending.versions.append((place, *row))
         self._cache.records[record.id] = record
+        self._absent.discard(record.id)
         schema = self._schema(record.kind)
         if record.kind in {"schema", "assignment"}:
             self._cache.filed.clear()
@@ -213,12 +295,17 @@ class WritableState(SqlState):
             self._file(record.id, lookups(record, before), lookups(record, after), index)
 
     def _file(self, policy: str, old: frozenset[str], new: frozenset[str], index: int) -> None:
+        pending = self._pending
         for lookup in old - new:
-            self._connection.execute(
-                "UPDATE lookup SET to_index=? WHERE key=? AND id=? AND to_index IS NULL", (index, lookup_key(lookup), policy)
-            )
+            key = lookup_key(lookup)
+            pending.keys.add(key)
+            pending.unfiled.append((index, key, policy))
         for lookup in new - old:
-            self._connection.execute("INSERT INTO lookup(key, id, from_index) VALUES(?,?,?)", (lookup_key(lookup), policy, index))
+            key = lookup_key(lookup)
+            pending.keys.add(key)
+            pending.filed.append((key, policy, index))
+        if old != new:
+            pending.ids.add(policy)
 
     def _schema(self, kind: str) -> JSONObject | None:
         found = self.filed(lookup_schema(kind))
