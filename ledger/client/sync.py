@@ -38,6 +38,7 @@ from ledger.core.trust import (
     judge_tree,
 )
 from ledger.engine.headfile import HeadFile, LeftHead
+from ledger.home.files import write_file
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -275,8 +276,7 @@ def keep_evidence(directory: Path, name: str, evidence: Evidence) -> Path:
         "hashes": [{"whose": one.whose.value, "size": one.size, "root": one.root} for one in evidence.hashes],
     }
     if not path.exists():
-        path.write_text(json.dumps(case, indent=2) + "\n")
-        path.chmod(0o600)
+        write_file(path, json.dumps(case, indent=2).encode() + b"\n")
         ordered = sorted(directory.glob(f"{BAD_SOURCE}*"), key=lambda one: one.stat().st_mtime_ns)
         for old in ordered[:-KEPT_CASES]:
             old.unlink()

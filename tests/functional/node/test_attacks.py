@@ -110,7 +110,14 @@ async def test_two_masters_of_one_log_are_found_by_a_node_that_compares(own_netw
         return "split-view" in str((await readiness(network, node)).get("reason"))
 
     await eventually(stopped, "the node finds that there are two views")
-    (path,) = [one for one in (home / "evidence").iterdir() if not one.name.startswith("bad-source-")]
+    cases: list[Path] = []
+
+    def kept() -> bool:
+        cases[:] = [one for one in (home / "evidence").glob("*.json") if not one.name.startswith("bad-source-")]
+        return bool(cases)
+
+    await eventually(kept, "the evidence is kept")
+    (path,) = cases
     case = json.loads(await asyncio.to_thread(path.read_text))
     assert len(case["notes"]) == 2
     assert {one["whose"] for one in case["hashes"]} == {"replica", "source"}

@@ -89,8 +89,8 @@ class PaperLog:
             if at < len(self.entries):
                 page, at = tuple(self.entries[at:]), len(self.entries)
                 yield Entries(at - len(page), page)
-            yield NewHead(Head(at, at, checkpoint=self.note()))
             told = self.time
+            yield NewHead(Head(at, at, checkpoint=self.note()))
             await eventually(lambda: (len(self.entries), self.time) != (at, told) or self.feed_fault is not None)  # noqa: B023 - asked now
             if self.feed_fault is not None:
                 raise self.feed_fault
@@ -237,7 +237,7 @@ async def test_source_that_is_back_is_said_to_be(tmp_path: Path, log: PaperLog) 
         await run.until(lambda: log.requests >= 2)
         log.fault = None
         await run.reaches(len(log.entries))
-        assert [line["source"] for line in run.said("source-answers-again")] == ["https://source-0"]
+        await run.until(lambda: [line["source"] for line in run.said("source-answers-again")] == ["https://source-0"])
         assert run.following.sources[0].error is None
 
 
