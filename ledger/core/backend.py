@@ -12,11 +12,13 @@ Contract for every implementation (tests/contract inherits one suite by traits):
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from ledger.core.errors import LedgerError
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from ledger.core.errors import LedgerError
 
 
 @dataclass(frozen=True, slots=True)

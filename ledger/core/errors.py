@@ -39,8 +39,10 @@ problems and exit codes of `ledger-cli`. A class that is not listed there inheri
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class LedgerError(Exception):
@@ -140,7 +142,7 @@ class NotFoundError(LedgerError):
 
 
 class UnsupportedError(LedgerError):
-    """This backend cannot do that (its traits say so)."""
+    """The backend cannot do that (its traits say so)."""
 
     code = "unsupported"
     advice = "Use a ledger that has this trait."
@@ -214,7 +216,7 @@ class ProofError(VerificationError):
 
 
 class BadSourceError(VerificationError):
-    """This source cannot be used; others may be. Keeps what it sent as `evidence`."""
+    """The source cannot be used; others may be. Keeps what it sent as `evidence`."""
 
     code = "bad-source"
 
