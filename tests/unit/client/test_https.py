@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
+from ledger.client import https as client_https
 from ledger.client.https import HttpsBackend, backoff, batches, log_event, placed, result_of
 from ledger.client.sse import Event
 from ledger.client.transport import Reply
@@ -173,7 +174,8 @@ async def test_a_watch_goes_from_the_stream_to_polling_and_back() -> None:
     assert fake.asked == ["/v1/watch?start=0", "/checkpoint", "/v1/entries?start=1&end=2"]
 
 
-async def test_a_watch_outlives_a_server_that_is_away() -> None:
+async def test_a_watch_outlives_a_server_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_https, "backoff", lambda _failures: 0.0)
     https, fake = backend(UnreachableError("gone"), note(0), streams=(UnreachableError("gone"), b""))
     async for event in https.watch(0):
         assert isinstance(event, NewHead)
