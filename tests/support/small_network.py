@@ -12,7 +12,7 @@ from ledger.core.statement import Statement, derive_id
 from ledger.engine.signing import SequencerKeys, clock_vkey, log_vkey
 
 if TYPE_CHECKING:
-    from ledger.core.canonical import JSONObject
+    from ledger.core.canonical import JSON, JSONObject
 
 IAT = "2026-11-21T10:00:00Z"
 START = 1_795_000_000.0
@@ -75,10 +75,10 @@ class SmallNetwork:
         self.id = self.root.statement.digest
         self.keys = SequencerKeys((key("log"),), key("clock"), key("mark"))
         self.last: dict[str, str] = {"root": self.id}
-        kinds = ["*", "member", "invite", "assignment"]
-        allow = [{"ops": ["put", "patch", "drop"], "kinds": kinds, "scope": {}}]
-        everything = {"name": "everything", "allow": allow, "grant": ["everything"]}
-        author = {"name": "author", "type": "user", "key": key("author").public.text, "permissions": ["everything"]}
+        kinds: list[JSON] = ["*", "member", "invite", "assignment"]
+        allow: list[JSON] = [{"ops": ["put", "patch", "drop"], "kinds": kinds, "scope": {}}]
+        everything: JSONObject = {"name": "everything", "allow": allow, "grant": ["everything"]}
+        author: JSONObject = {"name": "author", "type": "user", "key": key("author").public.text, "permissions": ["everything"]}
         self.first = [
             self.root,
             self.signed("put", "permissions", "everything", everything, "root"),
