@@ -96,13 +96,14 @@ class HashList:
 class Frontier:
     """The right edge of a tree: enough to append and to know the root. Mutable; `copy` before a trial."""
 
-    __slots__ = ("_peaks", "_size")
+    __slots__ = ("_peaks", "_root", "_size")
 
     def __init__(self, size: int = 0, hashes: Sequence[bytes] = ()) -> None:
         if len(hashes) != size.bit_count():
             raise ProofError(f"a tree of size {size} has {size.bit_count()} peaks, not {len(hashes)}")
         self._size = size
         self._peaks = list(hashes)
+        self._root: bytes | None = None  # once it was asked for
 
     @classmethod
     def load(cls, size: int, reader: HashReader) -> Frontier:
@@ -121,11 +122,15 @@ class Frontier:
 
     def copy(self) -> Frontier:
         """Return a frontier that grows on its own."""
-        return Frontier(self._size, self._peaks)
+        other = Frontier(self._size, self._peaks)
+        other._root = self._root
+        return other
 
     def root(self) -> bytes:
         """Return the root hash."""
-        return _bag(self._peaks) if self._peaks else EMPTY_ROOT
+        if self._root is None:
+            self._root = _bag(self._peaks) if self._peaks else EMPTY_ROOT
+        return self._root
 
     def append(self, leaf: bytes) -> list[tuple[int, bytes]]:
         """Append one leaf hash; see `append_many`."""
@@ -144,7 +149,7 @@ class Frontier:
             edge.append(node)
             size += 1
         first = node_count(self._size)
-        self._peaks, self._size = edge, size
+        self._peaks, self._size, self._root = edge, size, None
         return list(enumerate(nodes, first))
 
 
@@ -153,7 +158,7 @@ def tree_root(size: int, reader: HashReader) -> bytes:
     return Frontier.load(size, reader).root()
 
 
-class _Siblings:
+class Siblings:
     """Hashes of the nodes of one tree of `size`, the incomplete ones on its right edge too; reads each once."""
 
     __slots__ = ("_known", "_reader", "_size")
@@ -164,6 +169,7 @@ class _Siblings:
         self._known: dict[tuple[int, int], bytes] = {}
 
     def hash(self, level: int, index: int) -> bytes:
+        """Return the hash of a node, complete or not."""
         key = (level, index)
         known = self._known.get(key)
         if known is None:
@@ -195,7 +201,7 @@ def inclusion_proof(index: int, size: int, reader: HashReader) -> tuple[bytes, .
 
 def inclusion_proofs(indices: Iterable[int], size: int, reader: HashReader) -> list[tuple[bytes, ...]]:
     """Return the inclusion proof of each index in one tree, reading each node once. ProofError as above."""
-    siblings, proofs = _Siblings(size, reader), []
+    siblings, proofs = Siblings(size, reader), []
     for index in indices:
         _check_index(index, size)
         proofs.append(siblings.path(0, index))
@@ -209,7 +215,7 @@ def consistency_proof(old: int, new: int, reader: HashReader) -> tuple[bytes, ..
         return ()
     level = _trailing_zeros(old)
     index = (old - 1) >> level
-    siblings = _Siblings(new, reader)
+    siblings = Siblings(new, reader)
     seed = (siblings.hash(level, index),) if index else ()
     return seed + siblings.path(level, index)
 

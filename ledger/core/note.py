@@ -162,17 +162,19 @@ def _clock_message(text: str, time: int) -> bytes:
     return f"cosignature/v1\ntime {time}\n{text}".encode()
 
 
-def log_line(text: str, name: str, signer: Signer) -> Line:
-    """Return the line of a log key named `name` over `text`."""
-    return Line(name, VerifierKey(name, LOG_KIND, signer.public).key_id, signer.sign(text.encode()))
+def log_line(text: str, name: str, signer: Signer, key_id: bytes | None = None) -> Line:
+    """Return the line of a log key named `name` over `text`. `key_id`: of that key, from a caller that signs often."""
+    known = VerifierKey(name, LOG_KIND, signer.public).key_id if key_id is None else key_id
+    return Line(name, known, signer.sign(text.encode()))
 
 
-def clock_line(text: str, name: str, signer: Signer, time: int) -> Line:
-    """Return the line of a clock key or witness named `name` over `text` at `time` (seconds since 1970)."""
+def clock_line(text: str, name: str, signer: Signer, time: int, key_id: bytes | None = None) -> Line:
+    """Return the line of a clock key or witness named `name` over `text` at `time` (seconds since 1970). `key_id`: as above."""
     if not 0 <= time <= MAX_TIME:
         raise FormatError(f"{time} is no time")
     signature = signer.sign(_clock_message(text, time))
-    return Line(name, VerifierKey(name, CLOCK_KIND, signer.public).key_id, time.to_bytes(_TIME) + signature)
+    known = VerifierKey(name, CLOCK_KIND, signer.public).key_id if key_id is None else key_id
+    return Line(name, known, time.to_bytes(_TIME) + signature)
 
 
 def line_time(line: Line) -> int:

@@ -7,16 +7,18 @@ Spec: https://c2sp.org/tlog-proof, FORMATS 10
 from __future__ import annotations
 
 from base64 import b64encode
+from binascii import b2a_base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ledger.core.checkpoint import Checkpoint, parse_checkpoint
-from ledger.core.errors import FormatError
+from ledger.core.errors import FormatError, ProofError
 from ledger.core.limits import LIMITS
-from ledger.core.merkle import HASH_SIZE, MAX_PROOF, leaf_hash, verify_inclusion
+from ledger.core.merkle import HASH_SIZE, MAX_PROOF, Siblings, leaf_hash, verify_inclusion
 from ledger.core.note import parse_base64, parse_decimal, parse_note
 
 if TYPE_CHECKING:
+    from ledger.core.merkle import HashReader
     from ledger.core.trustfile import SignedTree, TrustPolicy
 
 HEADER = "c2sp.org/tlog-proof@v1"
@@ -24,6 +26,7 @@ MEDIA_TYPE = "text/plain; charset=utf-8"
 MAX_RECEIPT = 64 + 4 * (LIMITS.entry // 3 + 1) + 45 * MAX_PROOF + LIMITS.note
 
 _FIXED_LINES = 3
+_FIRST_LINE = HEADER.encode() + b"\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,33 @@ class Receipt:
     def checkpoint(self) -> Checkpoint:
         """Return the checkpoint that the note signs, unverified. FormatError if there is none."""
         return parse_checkpoint(parse_note(self.note).text)
+
+
+class ReceiptWriter:
+    """Writes receipts of one tree of `size` under one note, each as `Receipt.encode` does. What they share is made once."""
+
+    def __init__(self, size: int, reader: HashReader, note: bytes) -> None:
+        self._size = size
+        self._siblings = Siblings(size, reader)
+        self._end = b"\n" + note
+        self._above: dict[tuple[int, int], bytes] = {}
+
+    def write(self, index: int, entry: bytes) -> bytes:
+        """Return the receipt of the entry at `index`. ProofError when the tree has no such index."""
+        if not 0 <= index < self._size:
+            raise ProofError(f"a tree of size {self._size} has no entry {index}")
+        extra = b2a_base64(entry)  # with its newline
+        return b"%bextra %bindex %d\n%b%b" % (_FIRST_LINE, extra, index, self._path(0, index), self._end)
+
+    def _path(self, level: int, index: int) -> bytes:
+        """Return the lines of the proof from node `(level, index)` up."""
+        key = (level, index)
+        found = self._above.get(key)
+        if found is None:
+            last = (self._size - 1) >> level
+            own = b2a_base64(self._siblings.hash(level, index ^ 1)) if index ^ 1 <= last else b""
+            found = self._above[key] = own + self._path(level + 1, index >> 1) if last else b""
+        return found
 
 
 def parse_receipt(raw: bytes) -> Receipt:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ledger.engine.admission import Admission
+from ledger.engine.receipts import NewNodes
 from ledger.engine.signatures import NONE
 
 if TYPE_CHECKING:
@@ -27,7 +28,12 @@ class Committed:
     root: bytes
     note: Note
     time: int
-    entries: tuple[bytes, ...] = ()
+    new: NewNodes | None = None
+
+    @property
+    def entries(self) -> tuple[bytes, ...]:
+        """Return the new entries."""
+        return () if self.new is None else self.new.entries
 
 
 class NothingPlacedError(Exception):
@@ -43,6 +49,7 @@ class Committer:
         self._clock = clock
         self._checked = checked
         self.state_roots: dict[int, str] = {}
+        self._time: int | None = None  # what the newest batch stored for the clock line
 
     def commit(self, batch: list[Request]) -> Committed | None:
         """Sequence a batch and fill in its outcomes; None when nothing of it was placed. Memory follows only when the COMMIT stands.
@@ -51,12 +58,14 @@ class Committer:
         """
         before = self._signer.roots
         try:
-            return self._store.transact(partial(self._place, batch))
+            committed = self._store.transact(partial(self._place, batch))
         except NothingPlacedError:
             return None
         except BaseException:
             self._signer.roots = before
             raise
+        self._time = committed.time
+        return committed
 
     def _place(self, batch: list[Request], transaction: Transaction) -> Committed:
         """Do all but the COMMIT, which follows. A crash or an error anywhere here leaves the log as it was.
@@ -84,8 +93,10 @@ class Committer:
         #    signed while nobody was told: who asks again gets the receipt, as for any duplicate.
         note = self._signer.log_note(head.size, head.root)
         transaction.put_checkpoint(head.size, note.encode())
-        transaction.put_meta(self._signer.keys.clock_fact, time)
-        return Committed(start, head.size, head.root, note, time, tuple(admission.entries))
+        if time != self._time:  # never less than what is stored: the guarded clock does not go back
+            transaction.put_meta(self._signer.keys.clock_fact, time)
+        new = NewNodes.after(transaction.before, admission.entries, transaction.completed)
+        return Committed(start, head.size, head.root, note, time, new)
 
     def _may_grow(self, transaction: Transaction) -> bool:
         """Learn a root just placed. Tell whether one more entry could be signed: it may have closed the keys of this home."""

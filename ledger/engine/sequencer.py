@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 HEAD_FILE = "head.json"
 WINDOW_SECONDS = 0.001
-FEW = 8
+FEW, MANY = 8, 128  # receipts from the store, and from memory, up to which a thread costs more than they do
 STATE_AHEAD = 1_024  # from this `state_every` on, state roots are computed before a mark asks for them
 STATE_ROOTS_KEPT = 4
 
@@ -177,8 +177,8 @@ class Sequencer:
         request = Request(read, asyncio.get_running_loop().create_future(), expected_size, receipts, good)
         self._queue.append(request)
         self._wake.set()
-        # A caller that gives up does not undo what others share: its entries are placed all the same.
-        return await asyncio.shield(request.future)
+        # A caller that gives up cancels only its answer: what it queued is placed all the same.
+        return await request.future
 
     def _check_open(self) -> None:
         self._guard.refuse()
@@ -217,9 +217,11 @@ class Sequencer:
         """Wait for a request; renew the clock line when it is due."""
         self._wake.clear()
         due = None if self._stopped is not None or self._guard.risk is not None else self._outlet.renewal_in()
-        try:
-            await asyncio.wait_for(self._wake.wait(), due)
-        except TimeoutError:
+        alarm = None if due is None else asyncio.get_running_loop().call_later(due, self._wake.set)
+        await self._wake.wait()
+        if alarm is not None:
+            alarm.cancel()
+        if due is not None and not self._queue and not self._closing and self._outlet.renewal_in() == 0.0:
             try:
                 await self._outlet.renew()
             except LedgerError as error:
@@ -245,7 +247,7 @@ class Sequencer:
             if committed is not None:
                 await self._outlet.leave(committed)
                 self._compute_state_ahead(committed)
-            await self._answer(batch)
+            await self._answer(batch, committed)
         except (OutcomeUnknown, AlarmError, InternalError) as error:
             # An unwitnessed note is an unknown outcome too, but the next batch may find the witnesses again.
             if not isinstance(error, OutcomeUnknown) or error.operation == "commit":
@@ -262,16 +264,23 @@ class Sequencer:
             _resolve(batch)
         self._event("batch", entries=sum(len(one.envelopes) for one in batch), seconds=self._clock.monotonic() - began)
 
-    async def _answer(self, batch: list[Request]) -> None:
-        """Add receipts under the newest note that left. For a few the way to a reader thread would cost more than they do."""
+    async def _answer(self, batch: list[Request], committed: Committed | None) -> None:
+        """Add receipts under the newest note that left: from memory when all of it is new, else from the store, many in a thread."""
         note = self.feed.head.checkpoint
-        if note is None:
+        wanted = sum(len(request.envelopes) for request in batch if request.receipts)
+        if note is None or not wanted:
             return
-        work = partial(add_receipts, batch, self._outlet.left.size, note)
-        if sum(len(request.envelopes) for request in batch if request.receipts) <= FEW:
-            self.store.read_now(work)
+        size = self._outlet.left.size
+        new = None if committed is None or committed.size != size else committed.new
+        if new is not None and new.has_all(batch):
+            if wanted <= MANY:
+                add_receipts(batch, size, note, new)
+            else:
+                await asyncio.to_thread(add_receipts, batch, size, note, new)
+        elif wanted <= FEW:
+            self.store.read_now(partial(add_receipts, batch, size, note))
         else:
-            await self.store.read(work)
+            await self.store.read(partial(add_receipts, batch, size, note))
 
     def _stop(self, error: LedgerError) -> None:
         self._stopped = error

@@ -67,13 +67,23 @@ def placed_roots(connection: apsw.Connection) -> list[PlacedRoot]:
     return [PlacedRoot(index, digest, parse_root(orjson.loads(body))) for index, digest, body in rows]
 
 
+@dataclass(frozen=True, slots=True)
+class _Pen:
+    """A log key of this home: when it is open, and what its lines call it."""
+
+    signer: Signer
+    tenure: Tenure
+    key_id: bytes
+
+
 class NoteSigner:
     """Makes the lines of this log's notes, by the roots that stand in it."""
 
     def __init__(self, keys: SequencerKeys) -> None:
         self.keys = keys
         self._roots: list[PlacedRoot] = []
-        self._tenures: list[tuple[Signer, Tenure]] = []
+        self._pens: list[_Pen] = []
+        self._clock_id: bytes | None = None
 
     @property
     def roots(self) -> list[PlacedRoot]:
@@ -83,9 +93,18 @@ class NoteSigner:
     @roots.setter
     def roots(self, roots: list[PlacedRoot]) -> None:
         self._roots = roots
-        open_keys = tenures(roots)
-        found = [(signer, open_keys.get(log_vkey(roots[-1].root.origin, signer))) for signer in self.keys.log if roots]
-        self._tenures = [(signer, tenure) for signer, tenure in found if tenure is not None]
+        self._pens, self._clock_id = [], None
+        if not roots:
+            return
+        root, open_keys = roots[-1].root, tenures(roots)
+        for signer in self.keys.log:
+            key = VerifierKey(root.origin, LOG_KIND, signer.public)
+            tenure = open_keys.get(key.text)
+            if tenure is not None:
+                self._pens.append(_Pen(signer, tenure, key.key_id))
+        if self.keys.clock is not None:
+            clock = VerifierKey(clock_name(root.origin), CLOCK_KIND, self.keys.clock.public)
+            self._clock_id = clock.key_id if clock.text in root.clock_keys else None
 
     @property
     def root(self) -> Root:
@@ -102,14 +121,14 @@ class NoteSigner:
         """Tell whether this home could sign a tree of that size: the log still orders by itself and holds a log key open then."""
         return self.root.order["type"] == "log" and bool(self._open(size))
 
-    def _open(self, size: int) -> list[Signer]:
-        return [signer for signer, tenure in self._tenures if tenure.covers(size)]
+    def _open(self, size: int) -> list[_Pen]:
+        return [pen for pen in self._pens if pen.tenure.covers(size)]
 
     def log_note(self, size: int, root_hash: bytes) -> Note:
         """Return the checkpoint of a tree, signed with every log key held that is open at its size. NotReadyError if none is."""
         origin = self.root.origin
         text = Checkpoint(origin, size, root_hash).text
-        lines = tuple(log_line(text, origin, signer) for signer in self._open(size))
+        lines = tuple(log_line(text, origin, pen.signer, pen.key_id) for pen in self._open(size))
         if not lines:
             raise NotReadyError(f"no log key of this home is open at size {size}", advice="Give this home the log key that the root names.")
         return Note(text, lines)
@@ -117,9 +136,9 @@ class NoteSigner:
     def with_clock(self, note: Note, time: int) -> Note:
         """Return the note with the clock line, last; as it is when the root names no clock key of this home."""
         origin, signer = self.root.origin, self.keys.clock
-        if signer is None or clock_vkey(origin, signer) not in self.root.clock_keys:
+        if signer is None or self._clock_id is None:
             return note
-        return note.with_lines(clock_line(note.text, clock_name(origin), signer, time))
+        return note.with_lines(clock_line(note.text, clock_name(origin), signer, time, self._clock_id))
 
 
 class GuardedClock:

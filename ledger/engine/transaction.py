@@ -30,7 +30,9 @@ class Transaction(Snapshot):
         """Start from what memory holds. ForkRiskError when the head row says otherwise: someone else wrote."""
         super().__init__(connection, tail)
         self.view = WritableState(connection, cache)
+        self.before = frontier
         self.frontier = frontier.copy()
+        self.completed: list[tuple[int, bytes]] = []  # the nodes that the newest entries completed
         self.cut_to: int | None = None
         self._cache = cache
         self._entries: list[bytes] = []
@@ -73,8 +75,8 @@ class Transaction(Snapshot):
         if self._entries:
             first = self.frontier.size
             self.connection.executemany("INSERT INTO entry(idx, bytes) VALUES(?,?)", enumerate(self._entries, first))
-            nodes = self.frontier.append_many(leaf_hashes(self._entries))
-            self.connection.executemany("INSERT INTO node(place, hash) VALUES(?,?)", nodes)
+            self.completed = self.frontier.append_many(leaf_hashes(self._entries))
+            self.connection.executemany("INSERT INTO node(place, hash) VALUES(?,?)", self.completed)
             self._entries = []
             if len(self.digests_added) >= RUN and self.cut_to is None:
                 self._spill()

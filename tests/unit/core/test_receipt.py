@@ -13,7 +13,7 @@ from ledger.core.keys import PrivateKey
 from ledger.core.limits import LIMITS
 from ledger.core.merkle import MAX_PROOF, Frontier, HashList, inclusion_proof, leaf_hashes
 from ledger.core.note import LOG_KIND, Line, Note, VerifierKey, log_line
-from ledger.core.receipt import MAX_RECEIPT, Receipt, parse_receipt, verify_proof, verify_receipt
+from ledger.core.receipt import MAX_RECEIPT, Receipt, ReceiptWriter, parse_receipt, verify_proof, verify_receipt
 from ledger.core.trustfile import policy_of_keys
 
 ORIGIN = "log.example/one"
@@ -42,6 +42,19 @@ def test_receipt_is_a_tlog_proof() -> None:
 def test_receipt_without_proof_lines_is_read() -> None:
     one = replace(receipt(), proof=())
     assert parse_receipt(one.encode()) == one
+
+
+@pytest.mark.parametrize("size", [*range(1, 20), 64, 65])
+def test_writer_writes_what_receipts_encode(size: int) -> None:
+    entries = [b"entry %d" % number for number in range(size)]
+    nodes = [one for _, one in Frontier().append_many(leaf_hashes(entries))]
+    writer = ReceiptWriter(size, HashList(nodes), b"text\n\nline\n")
+    for index, entry in enumerate(entries):
+        proof = inclusion_proof(index, size, HashList(nodes))
+        assert writer.write(index, entry) == Receipt(index, proof, b"text\n\nline\n", entry).encode()
+    for index in (-1, size):
+        with pytest.raises(ProofError):
+            writer.write(index, b"")
 
 
 def test_every_receipt_verifies() -> None:
