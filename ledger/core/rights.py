@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ledger.core.canonical import AUTHORITY_KINDS, JSON, JSONObject
 from ledger.core.errors import NotAllowedError
-from ledger.core.state import lookup_assigned
+from ledger.core.state import lookup_given, lookup_permissions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -40,16 +40,24 @@ class Change:
 
 
 def rights_of(view: StateView, member: Record) -> list[Record]:
-    """Return the live permissions that a member has, by its body and by live assignments."""
-    names = set(ids_of(member.content["permissions"]))
-    for policy_id in view.filed(lookup_assigned(member.id)):
+    """Return the live permissions that a member has, by its body and by live assignments.
+
+    Asks for each permissions, which only root makes, and not for each assignment, of which there may be thousands.
+    """
+    own = set(ids_of(member.content["permissions"]))
+    found = (view.record(name) for name in view.filed(lookup_permissions()))
+    live = [record for record in found if record is not None and record.live and record.kind == "permissions"]
+    return [record for record in live if record.id in own or _is_given(view, member.id, record.id)]
+
+
+def _is_given(view: StateView, member: str, permissions: str) -> bool:
+    for policy_id in view.filed(lookup_given(member, permissions)):
         assignment = view.record(policy_id)
         if assignment is None or not assignment.live or assignment.kind != "assignment":
             continue
-        if member.id in ids_of(assignment.content["members"]):
-            names.update(ids_of(assignment.content["permissions"]))
-    found = (view.record(name) for name in names)
-    return [record for record in found if record is not None and record.live and record.kind == "permissions"]
+        if member in ids_of(assignment.content["members"]) and permissions in ids_of(assignment.content["permissions"]):
+            return True
+    return False
 
 
 def is_covered(rights: Sequence[Record], change: Change, author: str) -> bool:

@@ -105,9 +105,14 @@ def lookup_name(name: str) -> str:
     return f"name {name}"
 
 
-def lookup_assigned(member: str) -> str:
-    """Return the look-up of live assignments that name a member."""
-    return f"assigned {member}"
+def lookup_given(member: str, permissions: str) -> str:
+    """Return the look-up of live assignments that name a member and these permissions."""
+    return f"given {member} {permissions}"
+
+
+def lookup_permissions() -> str:
+    """Return the look-up of all live permissions."""
+    return "permissions"
 
 
 def lookup_schema(kind: str) -> str:
@@ -136,7 +141,10 @@ def lookups(record: Record, schema: JSONObject | None) -> frozenset[str]:
     if record.kind == "member":
         return frozenset({lookup_name(str(body["name"]))})
     if record.kind == "assignment":
-        return frozenset(lookup_assigned(str(member)) for member in _items(body["members"]))
+        permissions = _items(body["permissions"])
+        return frozenset(lookup_given(str(member), str(name)) for member in _items(body["members"]) for name in permissions)
+    if record.kind == "permissions":
+        return frozenset({lookup_permissions()})
     if record.kind == "schema":
         return frozenset({lookup_schema(str(body["kind"]))})
     if schema is None:

@@ -7,6 +7,7 @@ it only reads. It shows exactly what the dict view shows (tests/conformance). No
 from __future__ import annotations
 
 from hashlib import sha256
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 
 NETWORK = "network"
 PINNED = "pinned"  # the network id was given, not found in the log
+
+# Of the assignments that give a member the same permissions the fold needs one, and there may be thousands: row by row, and not remembered.
+_GIVEN: Final = "given "
+_REMEMBERED: Final = ("schema ", _GIVEN, "permissions")
+_REMEMBERED_KINDS: Final = frozenset({"schema", "assignment", "permissions"})
+_MOST_REMEMBERED: Final = 64
 
 _COLUMNS = "kind, id, live, digest, from_index, first, owner, by, iat, body"
 _LAST = f"SELECT {_COLUMNS} FROM version WHERE id=? AND place<? ORDER BY place DESC LIMIT 1"  # noqa: S608 - all ours
@@ -45,7 +52,7 @@ _LINE = (
 
 
 class StateCache:
-    """What the writer's view remembers between entries: records, keys and the filing of schemas and assignments.
+    """What the writer's view remembers between entries: records, keys and the filing of schemas, assignments and permissions.
 
     Every write goes through the view that holds it, so it never tells an old truth; who rolls back must `clear` it.
     """
@@ -117,7 +124,8 @@ class SqlState:
     def filed(self, lookup: str) -> Iterable[str]:
         """See StateView."""
         sql = f"SELECT id FROM lookup WHERE key={self._next} AND {self._now}"  # noqa: S608 - all ours
-        return [row[0] for row in self._connection.execute(sql, (*self._bind, lookup_key(lookup)))]
+        found = (row[0] for row in self._connection.execute(sql, (*self._bind, lookup_key(lookup))))
+        return found if lookup.startswith(_GIVEN) else list(found)
 
     def of_kind(self, kind: str) -> Iterable[Record]:
         """See StateView. In the order of their last change."""
@@ -217,12 +225,17 @@ class WritableState(SqlState):
 
     def filed(self, lookup: str) -> Iterable[str]:
         """See StateView."""
-        if not lookup.startswith(("schema ", "assigned ")):
+        if not lookup.startswith(_REMEMBERED):
             return self._stored(lookup)
         found = self._cache.filed.get(lookup)
-        if found is None:
-            found = self._cache.filed[lookup] = tuple(self._stored(lookup))
-        return found
+        if found is not None:
+            return found
+        rows = iter(self._stored(lookup))
+        first = tuple(islice(rows, _MOST_REMEMBERED))
+        if len(first) == _MOST_REMEMBERED:
+            return chain(first, rows)
+        self._cache.filed[lookup] = first
+        return first
 
     def _stored(self, lookup: str) -> Iterable[str]:
         if self._pending.keys and lookup_key(lookup) in self._pending.keys:
@@ -284,7 +297,7 @@ class WritableState(SqlState):
         self._cache.records[record.id] = record
         self._absent.discard(record.id)
         schema = self._schema(record.kind)
-        if record.kind in {"schema", "assignment"}:
+        if record.kind in _REMEMBERED_KINDS:
             self._cache.filed.clear()
         old = frozenset[str]() if before is None else lookups(before, schema)
         self._file(record.id, old, lookups(record, schema), record.index)

@@ -16,7 +16,7 @@ from ledger.core.state import (
     DictState,
     KeyRecord,
     Record,
-    lookup_assigned,
+    lookup_given,
     lookup_name,
     lookup_referrer,
     lookup_schema,
@@ -105,9 +105,9 @@ SCHEMA: dict[str, Any] = {
     ("kind", "body", "expected"),
     [
         ("member", {"name": "alice"}, {lookup_name("alice")}),
-        ("assignment", {"members": ["m1", "m2"], "permissions": ["p"]}, {lookup_assigned("m1"), lookup_assigned("m2")}),
+        ("assignment", {"members": ["m1", "m2"], "permissions": ["p"]}, {lookup_given("m1", "p"), lookup_given("m2", "p")}),
         ("schema", {"kind": "node"}, {lookup_schema("node")}),
-        ("permissions", {"name": "p"}, set()),
+        ("permissions", {"name": "p"}, {"permissions"}),
         ("node", None, set()),
         ("member", None, set()),
         ("node", {"x": 1}, set()),
@@ -166,11 +166,11 @@ def test_dict_state_files_and_unfiles() -> None:
 
 def test_two_that_share_a_lookup_are_filed_apart() -> None:
     state = DictState()
-    one, two = (record("assignment", name, {"members": ["m"], "permissions": []}) for name in ("a1", "a2"))
+    one, two = (record("assignment", name, {"members": ["m"], "permissions": ["p"]}) for name in ("a1", "a2"))
     state.apply(Accepted((one, two)))
-    assert list(state.filed(lookup_assigned("m"))) == ["a1", "a2"]
+    assert list(state.filed(lookup_given("m", "p"))) == ["a1", "a2"]
     state.apply(Accepted((replace(one, live=False, body=None),)))
-    assert list(state.filed(lookup_assigned("m"))) == ["a2"]
+    assert list(state.filed(lookup_given("m", "p"))) == ["a2"]
 
 
 def test_schema_is_confirmed_by_its_body() -> None:
