@@ -51,11 +51,23 @@ def cli(embedded_template: Path, tmp_path: Path) -> Cli:
     return Cli(home)
 
 
+@pytest.fixture(scope="session")
+def served_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of a new network, to be copied."""
+    return found_network(tmp_path_factory.mktemp("founded") / "home")
+
+
 @pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveNetwork]:
-    """A network with a master process over TLS, one for all tests of a module."""
-    template = found_network(tmp_path_factory.mktemp("founded") / "home")
-    with live(template, tmp_path_factory.mktemp("served")) as network:
+def network(served_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveNetwork]:
+    """A network with a master process over TLS, one for all tests of a module that leave it running."""
+    with live(served_template, tmp_path_factory.mktemp("served")) as network:
+        yield network
+
+
+@pytest.fixture
+def mortal(served_template: Path, tmp_path: Path) -> Iterator[LiveNetwork]:
+    """A network for one test, which stops its master."""
+    with live(served_template, tmp_path) as network:
         yield network
 
 
