@@ -103,7 +103,7 @@ async def test_watch_tells_what_comes_into_force(live_network: LiveNetwork) -> N
         heard: list[tuple[str, str]] = []
 
         async def listen() -> None:
-            async with aclosing(watcher.watch()) as changes:  # type: ignore[type-var]
+            async with aclosing(watcher.watch()) as changes:  # type: ignore[type-var]  # every watch is a generator
                 async for change in changes:
                     heard.append((change.op, change.id))
                     if len(heard) == 2:

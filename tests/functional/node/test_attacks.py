@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def alter_entry(database: Path, text: bytes) -> int:
     """Change one byte of the stored entry whose statement holds `text`, and nothing else; return its index."""
     with apsw.Connection(str(database)) as connection:
-        rows: list[tuple[int, bytes]] = connection.execute("SELECT idx, bytes FROM entry ORDER BY idx").fetchall()  # type: ignore[assignment]
+        rows: list[tuple[int, bytes]] = connection.execute("SELECT idx, bytes FROM entry ORDER BY idx").fetchall()  # type: ignore[assignment]  # the columns are known
         for index, entry in rows:
             if text in base64.b64decode(json.loads(entry)["payload"]):
                 place = len(b'{"payload":"') + 40
@@ -163,7 +163,7 @@ async def test_forged_policies_are_refused(live_network: LiveNetwork) -> None:
     results = [await source.append([one.entry]) for one in forged]
     results.append(await source.append([one.entry for one in forged]))
     await source.close()
-    codes = [[getattr(answer, "error", None) and answer.error.code for answer in answers] for answers in results]  # type: ignore[union-attr]
+    codes = [[getattr(answer, "error", None) and answer.error.code for answer in answers] for answers in results]  # type: ignore[union-attr]  # refused ones have it
     assert codes[0] == ["bad-signature"]
     assert codes[1] == ["bad-signature"]
     assert codes[2] == ["conflict"]

@@ -196,7 +196,7 @@ def root(**changes: object) -> Root:
         "state_every": 65_536,
         "expires": None,
     }
-    return parse_root({**body, **changes})  # type: ignore[dict-item]
+    return parse_root({**body, **changes})  # type: ignore[dict-item]  # changes may be of any kind
 
 
 def test_policy_of_root_lists_what_the_root_trusts_today() -> None:
