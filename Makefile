@@ -22,7 +22,7 @@ PYTEST := $(BIN)/python -m pytest
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11
 INSTALLS := pyproject.toml requirements-uv.lock
 
-.PHONY: help setup demo test lint fix bench torture coverage lock system-packages
+.PHONY: help setup demo test lint fix docs bench torture coverage lock system-packages
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -64,6 +64,10 @@ lint: setup ## ruff, mypy, import-linter, the numbers of the house
 fix: setup ## what ruff can mend by itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: setup ## the CLI reference from --help; the links of the documentation
+	$(BIN)/python -m tests.support.reference
+	$(PYTEST) tests/unit/test_house.py -q -k links
 
 bench: setup ## the benchmarks, with their baselines in the same run
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then $(MAKE) --no-print-directory system-packages SYSTEM_PACKAGES='$(BENCH_PACKAGES)'; fi
