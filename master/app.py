@@ -118,7 +118,7 @@ class Master:
         """Deliver a new head. Rights come first: nothing that is delivered goes to one who lost them in it."""
         if self._hub is None or delta.head.checkpoint is None:
             return
-        change = touched(delta.entries)
+        change = touched(delta.entries if delta.authority is None else delta.authority)
         whole = delta.start + len(delta.entries) == delta.head.size
         if change.rights or not whole:
             self.members.moved()

@@ -47,6 +47,16 @@ def author_of(view: StateView, statement: Statement, root: JSONObject) -> Author
         return Author(MARK, key)
     if by == ROOT:
         return Author(ROOT)
+    record, key = view.remember(f"author {by}", lambda: _holder(view, by))
+    if record.kind == "member":
+        return Author(record.id, key, member=record)
+    if statement.kind != "member" or statement.op != "put":
+        raise NotAllowedError("the key of an invite only joins")
+    return Author(statement.id, key, invite=record)
+
+
+def _holder(view: StateView, by: str) -> tuple[Record, PublicKey]:
+    """Return the live member or invite whose present key `by` is. Raises NotAllowedError."""
     bound = view.key(by)
     record = None if bound is None else view.record(bound.id)
     if record is None or not record.live or record.kind not in ("member", "invite"):
@@ -54,11 +64,7 @@ def author_of(view: StateView, statement: Statement, root: JSONObject) -> Author
     key = PublicKey.parse(record.content["key"])
     if key.keyid != by:
         raise NotAllowedError("by is a former key of its member")
-    if record.kind == "member":
-        return Author(record.id, key, member=record)
-    if statement.kind != "member" or statement.op != "put":
-        raise NotAllowedError("the key of an invite only joins")
-    return Author(statement.id, key, invite=record)
+    return record, key
 
 
 def check_authority(view: StateView, change: Change, author: Author) -> None:
@@ -82,7 +88,7 @@ def check_authority(view: StateView, change: Change, author: Author) -> None:
 
 def _check_rights(view: StateView, change: Change, author: Record) -> None:
     """Check right, and grant where the kind needs it, of a member that is no stranger to the state."""
-    rights = rights_of(view, author)
+    rights = view.remember(f"rights {author.id}", lambda: rights_of(view, author))
     require_right(rights, change, author.id)
     if change.kind not in _BY_GRANT:
         return

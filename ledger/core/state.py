@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from ledger.core.canonical import JSON, JSONObject, encode, sha256_hex
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+T = TypeVar("T")
 
 _NOTHING: Final = bytes(32)
 
@@ -97,6 +99,10 @@ class StateView(Protocol):
 
     def of_kind(self, kind: str) -> Iterable[Record]:
         """Return the live records of a kind."""
+        ...
+
+    def remember(self, name: str, make: Callable[[], T]) -> T:
+        """Return `make()`, which follows from keys and records of authority kinds alone, or what it was since these last changed."""
         ...
 
 
@@ -244,6 +250,10 @@ class DictState:
     def of_kind(self, kind: str) -> Iterable[Record]:
         """See StateView."""
         return [self._records[policy_id] for policy_id in self._live.get(kind, ())]
+
+    def remember(self, name: str, make: Callable[[], T]) -> T:  # noqa: ARG002 - the reference remembers nothing
+        """See StateView."""
+        return make()
 
     def records(self) -> Iterable[Record]:
         """Return every record, live and dropped."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ledger.core.backend import Placed, Refused
-from ledger.core.canonical import format_time, parse_time
+from ledger.core.canonical import AUTHORITY_KINDS, format_time, parse_time
 from ledger.core.envelope import Envelope, parse_envelope, sign
 from ledger.core.errors import FormatError, InternalError, LedgerError, NotReadyError, SizeMismatchError, UnsupportedError
 from ledger.core.fold import KNOWN_FOLD, Void, judge
@@ -72,6 +72,7 @@ class Admission:
         self._marks = 0
         self._placed: dict[str, int] = {}
         self.entries: list[bytes] = []
+        self.authority: list[bytes] = []  # those of them that are of an authority kind, marks aside
 
     @property
     def placed(self) -> int:
@@ -114,6 +115,8 @@ class Admission:
         statement, first = envelope.statement, accepted.records[0]
         self._transaction.accept(index, accepted, statement.body_text if first.body is statement.body else None)
         self.entries.append(envelope.entry)
+        if statement.kind in AUTHORITY_KINDS and statement.kind != MARK:
+            self.authority.append(envelope.entry)
         if envelope.statement.kind == ROOT:
             self._ended = not self._may_grow(self._transaction)
 

@@ -29,6 +29,7 @@ class Committed:
     note: Note
     time: int
     new: NewNodes | None = None
+    authority: tuple[bytes, ...] | None = None  # new entries that may change who is who and who may what; None: not known
 
     @property
     def entries(self) -> tuple[bytes, ...]:
@@ -96,7 +97,7 @@ class Committer:
         if time != self._time:  # never less than what is stored: the guarded clock does not go back
             transaction.put_meta(self._signer.keys.clock_fact, time)
         new = NewNodes.after(transaction.before, admission.entries, transaction.completed)
-        return Committed(start, head.size, head.root, note, time, new)
+        return Committed(start, head.size, head.root, note, time, new, tuple(admission.authority))
 
     def _may_grow(self, transaction: Transaction) -> bool:
         """Learn a root just placed. Tell whether one more entry could be signed: it may have closed the keys of this home."""

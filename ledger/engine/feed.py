@@ -20,11 +20,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A new head: entries `start … head.size-1`, and the note that left. No entries: only the note is newer."""
+    """A new head: entries `start … head.size-1`, and the note that left. No entries: only the note is newer.
+
+    `authority`: those of the entries that are of an authority kind, marks aside; None when that is not known.
+    """
 
     start: int
     entries: tuple[bytes, ...]
     head: Head
+    authority: tuple[bytes, ...] | None = None
     _frames: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)
 
     def frame(self, name: str, encode: Callable[[Delta], bytes]) -> bytes:

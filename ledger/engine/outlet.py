@@ -55,10 +55,10 @@ class Outlet:
             time = await self.store_time()
         # A crash from here on: the note may have left while `head.json` lags. That is what it may do; the database knows more.
         follows = committed.start == self.left.size
-        start, entries = (committed.start, committed.entries) if follows else (self.left.size, ())
+        start, entries, authority = (committed.start, committed.entries, committed.authority) if follows else (self.left.size, (), None)
         self.left = LeftHead(committed.size, committed.root)
         self._bare = note
-        self._tell(start, entries, time)
+        self._tell(start, entries, time, authority)
         self._write_soon()
 
     async def _cosign(self, note: Note) -> tuple[Line, ...]:
@@ -82,12 +82,12 @@ class Outlet:
         every = max(self._signer.root.fresh_for / 3, LEAST_RENEWAL_SECONDS)
         return max(0.0, self._renewed + every - self._clock.monotonic())
 
-    def _tell(self, start: int, entries: tuple[bytes, ...], time: int) -> None:
+    def _tell(self, start: int, entries: tuple[bytes, ...], time: int, authority: tuple[bytes, ...] | None = None) -> None:
         if self._bare is None:
             return
         self._renewed = self._clock.monotonic()
         note = self._signer.with_clock(self._bare, time).encode()
-        self._feed.publish(Delta(start, entries, Head(self.left.size, self.left.size, note)))
+        self._feed.publish(Delta(start, entries, Head(self.left.size, self.left.size, note), authority))
 
     async def store_time(self) -> int:
         """Return the time to sign now, stored: a restart never signs an earlier one."""

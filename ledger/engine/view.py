@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import orjson
 
@@ -18,11 +18,13 @@ from ledger.core.state import Accepted, KeyRecord, Record, lookup_schema, lookup
 from ledger.engine.tables import PLACES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import apsw
 
     from ledger.core.canonical import JSON, JSONObject
+
+T = TypeVar("T")
 
 NETWORK = "network"
 PINNED = "pinned"  # the network id was given, not found in the log
@@ -64,6 +66,7 @@ class StateCache:
         self.keys: dict[str, KeyRecord] = {}
         self.filed: dict[str, tuple[str, ...]] = {}
         self.network: str | None = None
+        self.derived: dict[str, Any] = {}
 
     def clear(self) -> None:
         """Forget everything."""
@@ -71,10 +74,11 @@ class StateCache:
         self.keys.clear()
         self.filed.clear()
         self.network = None
+        self.derived.clear()
 
     def trim(self) -> None:
         """Forget everything when there is too much of it."""
-        if len(self.records) + len(self.keys) + len(self.filed) > self.MOST:
+        if len(self.records) + len(self.keys) + len(self.filed) + len(self.derived) > self.MOST:
             self.clear()
 
 
@@ -131,6 +135,10 @@ class SqlState:
         """See StateView. In the order of their last change."""
         sql = f"SELECT {_COLUMNS} FROM version WHERE kind={self._next} AND live AND {self._now} ORDER BY place"  # noqa: S608 - all ours
         return [record_of(row) for row in self._connection.execute(sql, (*self._bind, kind))]
+
+    def remember(self, name: str, make: Callable[[], T]) -> T:  # noqa: ARG002 - a reader asks too seldom
+        """See StateView."""
+        return make()
 
     # -- beyond StateView ----------------------------------------------------------------------------------------
 
@@ -247,6 +255,13 @@ class WritableState(SqlState):
         self.flush()
         return super().of_kind(kind)
 
+    def remember(self, name: str, make: Callable[[], T]) -> T:
+        """See StateView."""
+        found: T | None = self._cache.derived.get(name)
+        if found is None:
+            found = self._cache.derived[name] = make()
+        return found
+
     def kinds(self) -> list[str]:
         """See SqlState."""
         self.flush()
@@ -279,6 +294,7 @@ class WritableState(SqlState):
         for kind, before in schemas.items():
             self._refile(kind, before, index)
         if accepted.records[0].kind in AUTHORITY_KINDS:
+            self._cache.derived.clear()
             self.flush()
 
     def _replace(self, record: Record, place: int, text: bytes | None) -> None:

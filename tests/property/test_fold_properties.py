@@ -104,6 +104,7 @@ class Everything:
         self.record = state.record
         self.key = state.key
         self.of_kind = state.of_kind
+        self.remember = state.remember
 
     def filed(self, lookup: str) -> Iterable[str]:
         """Return every id there is, live or not, and one that is not."""
