@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ledger.core.state import lookups, schema_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from ledger.core.state import Accepted, KeyRecord, Record, StateView
+
+T = TypeVar("T")
 
 
 class OverlayState:
@@ -43,6 +45,10 @@ class OverlayState:
         """See StateView."""
         below = [record for record in self._base.of_kind(kind) if record.id not in self._records]
         return [*below, *(record for record in self._records.values() if record.kind == kind and record.live)]
+
+    def remember(self, name: str, make: Callable[[], T]) -> T:  # noqa: ARG002 - a dry run is short: nothing is worth remembering
+        """See StateView."""
+        return make()
 
     def apply(self, accepted: Accepted) -> None:
         """Take what an accepted entry changes."""
