@@ -9,7 +9,8 @@ PYTHON ?= python3
 # pytest workers: two keep a small machine busy, as tests also wait for servers and disks.
 WORKERS ?= 2
 # What the tiers need beyond language packages, on Debian and Ubuntu: the command and its package.
-SYSTEM_PACKAGES := openssl faketime
+IMAGE_PACKAGES := docker.io mmdebstrap
+SYSTEM_PACKAGES := openssl faketime $(IMAGE_PACKAGES)
 # The baseline of `make bench`, used when it is there.
 BENCH_PACKAGES := etcd-server
 
@@ -73,6 +74,12 @@ bench: setup ## the benchmarks, with their baselines in the same run
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then $(MAKE) --no-print-directory system-packages SYSTEM_PACKAGES='$(BENCH_PACKAGES)'; fi
 	$(BIN)/python -m tests.bench
 
+images: setup image-packages ## the container image on the smallest base (root on Debian or Ubuntu), kept in dist/ for docker load
+	$(BIN)/python -m tests.docker.images
+
+image-sizes: setup image-packages ## build the image and say what it weighs
+	$(BIN)/python -m tests.docker.images --sizes
+
 torture: setup ## the property tests with a hundred times the examples
 	$(PYTEST) tests/property -n $(WORKERS) -q --hypothesis-profile torture --timeout 7200
 
@@ -83,6 +90,8 @@ coverage: setup ## branch coverage of the tiers that run in one process
 lock: setup ## resolve the lock files anew: hashes, no index address, nothing younger than a week
 	$(eval COOLDOWN := --exclude-newer $(shell date -u -d '7 days ago' +%F))
 	$(COMPILE) $(COOLDOWN) --upgrade --group dev pyproject.toml -o requirements.lock
+	$(COMPILE) $(COOLDOWN) --upgrade -c requirements.lock pyproject.toml -o requirements-core.lock
+	grep -E '^hatchling==' requirements.lock | sed 's/ .*//' | $(COMPILE) $(COOLDOWN) -c requirements.lock - -o requirements-build.lock
 	$(COMPILE) $(COOLDOWN) --upgrade --group demo -c requirements.lock pyproject.toml -o requirements-demo.lock
 	$(COMPILE) $(COOLDOWN) --upgrade --all-extras --group build -c requirements.lock pyproject.toml -o requirements-extras.lock
 	grep -E '^uv==' requirements.lock | sed 's/ .*//' | $(COMPILE) $(COOLDOWN) - -o requirements-uv.lock
@@ -94,6 +103,9 @@ system-packages: ## apt (root): what the tiers need beyond language packages
 	    || { echo "could not install:" $$missing "- the closing summary names the tiers that need them" >&2; }; \
 	fi
 
-.PHONY: missing-packages
+.PHONY: images image-sizes image-packages missing-packages
+image-packages:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then $(MAKE) --no-print-directory system-packages SYSTEM_PACKAGES='$(IMAGE_PACKAGES)'; fi
+
 missing-packages:
-	@for name in $(SYSTEM_PACKAGES); do command -v $$name >/dev/null || echo "not installed: $$name (as root on Debian or Ubuntu: make system-packages)" >&2; done
+	@for name in $(subst docker.io,dockerd,$(SYSTEM_PACKAGES)); do command -v $$name >/dev/null || echo "not installed: $$name (as root on Debian or Ubuntu: make system-packages)" >&2; done

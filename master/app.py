@@ -95,7 +95,8 @@ class Master:
         await asyncio.to_thread(announce, self.home.path, bound, self.store.lock)
         self._upkeep = asyncio.create_task(keep_certificate(identity, self._world), name="upkeep")
         metrics = None if bound.metrics is None else str(bound.metrics)
-        self._world.log.event("listening", url=bound.url, metrics=metrics, network=site.network, server=site.server, size=hub.head.size)
+        where = {"url": bound.url, "listen": str(bound.listen), "metrics": metrics}
+        self._world.log.event("listening", **where, network=site.network, server=site.server, size=hub.head.size)
         return bound
 
     async def stop(self, drain_seconds: float | None = None) -> None:

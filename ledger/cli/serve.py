@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from ledger.core.errors import UsageError
@@ -12,6 +14,9 @@ from ledger.home.url import parse_ledger_url
 from . import output
 from .options import Invocation, common, run
 from .verbs import Command, verb
+
+if TYPE_CHECKING:
+    from master.create import NewNetwork
 
 RUN = """Serve until stopped; JSON log lines on stderr.
 
@@ -36,20 +41,31 @@ def add_to(cli: click.Group) -> None:
     "--metrics-listen", metavar="HOST:PORT", help="Where to serve Prometheus metrics.  [env: METALEDGER_METRICS_LISTEN; default: off]"
 )
 @click.option("--create", metavar="NAME", help="Create this network first when nobody lives in the home.")
+@click.option(
+    "--name",
+    "hosts",
+    multiple=True,
+    metavar="HOST",
+    help="With --create: a name or address in the master's certificate; may be repeated. Clients are told the first one.",
+)
 @common
-def master(invocation: Invocation, listen: str | None, metrics_listen: str | None, create: str | None) -> None:
+def master(invocation: Invocation, listen: str | None, metrics_listen: str | None, create: str | None, hosts: tuple[str, ...]) -> None:
     """Serve this home's network; JSON log lines on stderr; SIGTERM or Ctrl-C drains and stops.
 
     For example:
       ledger-cli run master --listen 0.0.0.0:8443
       ledger-cli run master --create demo
+      ledger-cli run master --create demo --listen 0.0.0.0:8443 --name ledger.example
     """
-    from master.run import run_master  # noqa: PLC0415 - a fifth of the start of every other command
+    from master.create import NewNetwork  # noqa: PLC0415 - a fifth of the start of every other command
+    from master.run import run_master  # noqa: PLC0415 - as above
 
+    if hosts and create is None:
+        raise UsageError("--name says whom to create, and there is no --create", advice="Add --create NAME, or leave --name out.")
     home = Home(invocation.home_path())
     settings = invocation.settings(listen=listen, metrics_listen=metrics_listen)
     if create is not None and not home.exists:
-        _create(home, create, settings.listen or DEFAULT_LISTEN)
+        _create(home, NewNetwork(name=create, url=_told(settings.listen or DEFAULT_LISTEN, hosts), hosts=hosts))
         settings = invocation.settings(listen=listen, metrics_listen=metrics_listen)
     home.require()
     if settings.role != "master":
@@ -57,29 +73,40 @@ def master(invocation: Invocation, listen: str | None, metrics_listen: str | Non
     run_master(home, settings)
 
 
-def _create(home: Home, name: str, listen: str) -> None:
-    from master.create import NewNetwork, create_network  # noqa: PLC0415 - as above
-
+def _told(listen: str, hosts: tuple[str, ...]) -> str:
+    """Return the URL that clients are told of a master that listens there and is known by these names."""
     host, port = parse_ledger_url(f"https://{listen}").endpoint(0)
-    if host in ANY_ADDRESS:
-        listen = f"127.0.0.1:{port}"
-        output.note(f"clients are told https://{listen}; create the network with `ledger-cli create network --url` to name another address")
-    created = run(create_network(home.path, NewNetwork(name=name, url=f"https://{listen}"), SystemClock()))
-    output.note(f"network {name} created: {created.network}")
+    if hosts:
+        host = f"[{hosts[0]}]" if ":" in hosts[0] else hosts[0]
+        return f"https://{host}:{port}"
+    if host not in ANY_ADDRESS:
+        return f"https://{listen}"
+    output.note(f"clients are told https://127.0.0.1:{port}; name another address with --name HOST")
+    return f"https://127.0.0.1:{port}"
+
+
+def _create(home: Home, wanted: NewNetwork) -> None:
+    from master.create import create_network  # noqa: PLC0415 - as above
+
+    created = run(create_network(home.path, wanted, SystemClock()))
+    output.note(f"network {wanted.name} created: {created.network}")
 
 
 @click.command("node", cls=Command)
 @click.option("--listen", metavar="HOST:PORT", help="Where to serve reads.  [env: METALEDGER_LISTEN; default: 127.0.0.1:8444]")
 @click.option("--relay", is_flag=True, default=None, help="Serve the log to other nodes, too.")
 @click.option("--join", "token", metavar="@FILE", help="Join with this token first when nobody lives in the home.")
+@click.option(
+    "--name", "hosts", multiple=True, metavar="HOST", help="With --join: a name or address in the node's certificate; may be repeated."
+)
 @common
-def node(invocation: Invocation, listen: str | None, relay: bool | None, token: str | None) -> None:
+def node(invocation: Invocation, listen: str | None, relay: bool | None, token: str | None, hosts: tuple[str, ...]) -> None:
     """Follow the ledger, verify every byte, and answer reads from the local replica. SIGTERM or Ctrl-C stops it.
 
     For example:
       ledger-cli run node --home ./node-1
       ledger-cli run node --home ./node-1 --join @node-1.token
     """
-    from ledger.node.agent import run_node  # noqa: PLC0415 - as above
+    from ledger.node.agent import FirstJoin, run_node  # noqa: PLC0415 - as above
 
-    run_node(invocation.home_path(), invocation.settings(listen=listen, relay=relay), join_with=token)
+    run_node(invocation.home_path(), invocation.settings(listen=listen, relay=relay), first=FirstJoin(token, hosts))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+LISTEN_FILE = "listen.json"  # where the service of this home listens, while it runs
 CONFIG_HEAD = "# Settings of this metaledger home; flags and METALEDGER_* variables come before them.\n"
 
 

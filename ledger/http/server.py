@@ -26,7 +26,7 @@ from ledger.http.transport import ConnectionServer
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from auth.principal import Principal
     from ledger.http.logs import EventLog
@@ -63,6 +63,9 @@ class Watcher(Protocol):
         ...
 
 
+LOOPBACK: Mapping[str, str] = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what is not written into a URL
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """Where to listen. Port 0 asks the kernel for a free one."""
@@ -72,6 +75,11 @@ class Address:
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def local(self) -> Address:
+        """Return where this machine itself reaches it: on loopback, when it listens everywhere."""
+        return Address(LOOPBACK.get(self.host, self.host), self.port)
 
 
 def parse_address(text: str) -> Address:

@@ -19,6 +19,7 @@ import uvloop
 from ledger.core.errors import LedgerError
 from ledger.home.clock import SystemClock
 from ledger.home.files import write_file
+from ledger.home.home import LISTEN_FILE
 from ledger.http.logs import EventLog, StandardLogging
 from ledger.http.routes import RouteTable
 from ledger.http.server import Address, HttpServer, ServerParts, parse_address
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from ledger.home.settings import Settings
     from ledger.http.metrics import Metrics
 
-LISTEN_FILE = "listen.json"
 UPKEEP_SECONDS = 60.0
 EXPIRY_WARNING_SECONDS = 14 * 86_400
 YOUNG_OBJECTS = 20_000
@@ -56,8 +56,8 @@ class Bound:
 
     @property
     def url(self) -> str:
-        """Return the URL of this address."""
-        return f"https://{self.listen}"
+        """Return the URL at which programs on this machine reach it."""
+        return f"https://{self.listen.local}"
 
     def facts(self) -> dict[str, object]:
         """Return what `listen.json` says, so that programs on this machine find a service that was given port 0."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 from auth.join import read_join_token
@@ -22,20 +22,29 @@ if TYPE_CHECKING:
     from ledger.http.service import Bound, World
 
 
-def run_node(home: Path, settings: Settings, *, join_with: str | None = None, started: Callable[[Bound], None] | None = None) -> None:
+@dataclass(frozen=True, slots=True)
+class FirstJoin:
+    """How an empty home joins: the token (text, `@FILE` or `-`; None: the settings'), and more names for its certificate."""
+
+    token: str | None = None
+    hosts: tuple[str, ...] = ()
+
+
+def run_node(home: Path, settings: Settings, *, first: FirstJoin | None = None, started: Callable[[Bound], None] | None = None) -> None:
     """Follow and serve until SIGTERM or SIGINT, then drain and return. `started` hears where it listens.
 
-    An empty home joins with the token first: text, `@FILE` or `-`. Raises the domain error that keeps it from serving.
+    An empty home joins first, as `first` says. Raises the domain error that keeps it from serving.
     """
-    run_service(settings, lambda world: serve(Home(home), settings, world, join_with=join_with, started=started))
+    run_service(settings, lambda world: serve(Home(home), settings, world, first=first, started=started))
 
 
 async def serve(
-    home: Home, settings: Settings, world: World, *, join_with: str | None = None, started: Callable[[Bound], None] | None = None
+    home: Home, settings: Settings, world: World, *, first: FirstJoin | None = None, started: Callable[[Bound], None] | None = None
 ) -> None:
     """Do as `run_node` does, in an event loop that stands."""
+    wanted = first or FirstJoin()
     async with stop_signals() as stopping:
-        settings = await join_first(home, settings, world, join_with or settings.join)
+        settings = await join_first(home, settings, world, wanted.token or settings.join, wanted.hosts)
         node = await open_node(home, settings, world)
         try:
             bound = await node.start()
@@ -48,14 +57,14 @@ async def serve(
             await node.stop()
 
 
-async def join_first(home: Home, settings: Settings, world: World, token: str | None) -> Settings:
-    """Join with `token` if nobody lives in the home yet; return the settings that hold then."""
+async def join_first(home: Home, settings: Settings, world: World, token: str | None, hosts: tuple[str, ...] = ()) -> Settings:
+    """Join with `token` if nobody lives in the home yet, `hosts` in the certificate; return the settings that hold then."""
     if token is None or await asyncio.to_thread(home.config.exists):
         return settings
     invited = await asyncio.to_thread(
         read_join_token, token, sys.stdin.buffer, lambda text: world.log.write("warning", "join-token", remark=text)
     )
-    joined = await join_home(home.path, invited.encode(), clock=world.clock)
+    joined = await join_home(home.path, invited.encode(), clock=world.clock, hosts=hosts)
     world.log.event("joined", network=joined.network, member=joined.name, size=joined.size)
     written = await asyncio.to_thread(load_settings, home.path, {})
     unset = Settings()

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.docker.engine import missing as missing_docker
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -61,6 +63,7 @@ FOLDERS: Mapping[str, Tier] = {
     "contract": Tier("one suite inherited by every backend"),
     "functional": Tier("real servers, real TLS, real processes"),
     "conformance": Tier("vectors, and verifiers that nobody here wrote"),
+    "docker": Tier("the image, built and run by a Docker daemon of its own", missing_docker),
     "bench": Tier("figures with their baselines", command="make bench", in_ci=False),
 }
 MARKS: Mapping[str, Tier] = {
