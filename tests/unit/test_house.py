@@ -123,7 +123,7 @@ def test_every_exemption_has_a_reason() -> None:
 def test_no_test_is_skipped_and_no_double_stands_where_the_real_thing_is_asked_for() -> None:
     tests = house.modules("tests")
     assert [m.path for m in tests if SKIPS.search(m.text) and m.path != "tests/unit/test_house.py"] == []
-    real = ("tests/functional/", "tests/contract/", "tests/faults/", "tests/chains/")
+    real = ("tests/functional/", "tests/contract/", "tests/faults/", "tests/chains/", "tests/docker/")
     assert [m.path for m in tests if m.path.startswith(real) and DOUBLES.search(m.text)] == []
 
 
