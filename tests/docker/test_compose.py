@@ -15,7 +15,7 @@ import pytest
 
 from tests.docker.bases import cache_directory, exclusively
 from tests.docker.images import IMAGE, ROOT
-from tests.docker.test_servers import free_port
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

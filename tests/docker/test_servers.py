@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import pytest
 
 from tests.docker.engine import EngineError
 from tests.docker.images import IMAGE
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,14 +23,6 @@ pytestmark = pytest.mark.timeout(600)
 CONFINED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--network", "host")
 STATUS = "print(dict(line.split(':\\t', 1) for line in open('/proc/1/status').read().splitlines() if ':\\t' in line))"
 PATIENCE_SECONDS = 60.0
-CLUSTER = "f17e2071bd2dcdc314b40d4820881dbb63bafe96"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -12,16 +11,11 @@ from cryptography import x509
 
 from tests.support.command import Cli
 from tests.support.live import Server, environment, ledger_cli
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-
-def everywhere() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"0.0.0.0:{probe.getsockname()[1]}"
 
 
 def names_of(home: Path) -> set[str]:
@@ -38,7 +32,7 @@ def probe(home: Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def master(tmp_path: Path) -> Iterator[Server]:
     server = Server("master", tmp_path / "master", "--create", "demo", "--name", "localhost", "--name", "ledger.example")
-    server.start(everywhere())
+    server.start(f"0.0.0.0:{free_port()}")
     yield server
     server.stop()
 
@@ -48,7 +42,7 @@ def node(master: Server, tmp_path: Path) -> Iterator[Server]:
     token = tmp_path / "token"
     Cli(master.home)("create", "invite", "node-1", "--type", "node", "--out", str(token)).good()
     server = Server("node", tmp_path / "node", "--join", f"@{token}", "--name", "node-1.example")
-    server.start(everywhere())
+    server.start(f"0.0.0.0:{free_port()}")
     yield server
     server.stop()
 
