@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ledger.engine.store import Store
 
 HEAD_FILE = "head.json"
-WINDOW_SECONDS = 0.001
+WINDOW_SECONDS, WINDOWS = 0.001, 6
 FEW, MANY = 8, 128  # receipts from the store, and from memory, up to which a thread costs more than they do
 STATE_AHEAD = 1_024  # from this `state_every` on, state roots are computed before a mark asks for them
 STATE_ROOTS_KEPT = 4
@@ -199,19 +199,27 @@ class Sequencer:
     # -- the one task that signs ---------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        crowded = False
+        before = 0
         while self._queue or not self._closing:
             if not self._queue:
                 await self._idle()
                 continue
-            if crowded:
-                await asyncio.sleep(WINDOW_SECONDS)
+            if before > 1:
+                await self._gather(before)
             batch = self._take()
-            crowded = len(batch) > 1
+            before = len(batch)
             if self._stopped is None:
                 await self._sequence(batch)
             else:
                 _fail(batch, NotReadyError(f"the sequencer stopped: {self._stopped.message}"))
+
+    async def _gather(self, before: int) -> None:
+        """Wait for those who were answered just now, while more of them come back, until as many are here as the `before` of the last batch."""
+        for _ in range(WINDOWS):
+            waiting = len(self._queue)
+            await asyncio.sleep(WINDOW_SECONDS)
+            if len(self._queue) >= before or len(self._queue) == waiting:
+                return
 
     async def _idle(self) -> None:
         """Wait for a request; renew the clock line when it is due."""
