@@ -214,7 +214,7 @@ class Sequencer:
                 _fail(batch, NotReadyError(f"the sequencer stopped: {self._stopped.message}"))
 
     async def _gather(self, before: int) -> None:
-        """Wait for those who were answered just now, while more of them come back, until as many are here as the `before` of the last batch."""
+        """Wait for those who were answered just now: while more come back, until as many are here as were in the batch `before`."""
         for _ in range(WINDOWS):
             waiting = len(self._queue)
             await asyncio.sleep(WINDOW_SECONDS)
