@@ -36,12 +36,9 @@ from master.certificates import CertificateRoutes, HostRule, IssueBook
 from master.forks import ForkRoutes
 from master.parts import authority_of, entries_reader, first_head, key_store, sequencer_keys, site_of
 from master.publish import PublishRoutes
-from master.signing import Signing
 from master.status import Condition, Running
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from auth.tokens import Site
     from ledger.engine.feed import Delta
     from ledger.home.home import Home
@@ -54,10 +51,9 @@ TITLE = "metaledger master"
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """The log under a master, how its sequencers are made, and what counts their events."""
+    """The log under a master, and what counts its events."""
 
-    store: Store
-    make: Callable[[], Sequencer]
+    sequencer: Sequencer
     metrics: Metrics
     version: str
 
@@ -68,8 +64,8 @@ class Master:
     def __init__(self, home: Home, settings: Settings, world: World, engine: Engine) -> None:
         self.home = home
         self.settings = settings
-        self.store = engine.store
-        self.signing = Signing(engine.store, engine.make, self._hear)
+        self.sequencer = engine.sequencer
+        self.store = engine.sequencer.store
         self.members = StateMembers(self.store)
         self.metrics = engine.metrics
         self._version = engine.version
@@ -82,13 +78,14 @@ class Master:
 
     async def start(self) -> Bound:
         """Serve. Raises what keeps it from serving; call `stop` then too."""
-        await self.signing.start(accept_fork_risk=self.settings.accept_fork_risk)
-        hub = self._hub = Hub(await first_head(self.signing.sequencer), entries_reader(self.store))
+        await self.sequencer.start(accept=self.settings.accept_fork_risk)
+        hub = self._hub = Hub(await first_head(self.sequencer), entries_reader(self.store))
+        self.sequencer.feed.subscribe(self._hear)
         site = await asyncio.to_thread(site_of, self.home, self.settings, self.store)
         identity = await asyncio.to_thread(ServerIdentity, self.home.certificate_file, self.home.certificate_key_file)
         parts = await self._parts(site, hub)
         server = HttpServer(parts)
-        self._condition = Condition(Running(site, self._version, self.signing, hub, server, identity), self._world.clock)
+        self._condition = Condition(Running(site, self._version, self.sequencer, hub, server, identity), self._world.clock)
         self._condition.show_in(self.metrics)
         self._listeners = Listeners(server, parts, identity)
         bound = await self._listeners.start(self.settings, DEFAULT_LISTEN, self.metrics)
@@ -110,7 +107,7 @@ class Master:
         limit = self.settings.drain if drain_seconds is None else drain_seconds
         if self._listeners is not None:
             await self._listeners.stop(limit)
-        await self.signing.close()
+        await self.sequencer.close()
         await asyncio.to_thread(self.store.close)
         await asyncio.to_thread(withdraw, self.home.path)
         self._world.log.event("stopped")
@@ -140,7 +137,7 @@ class Master:
         service = Service(TITLE, self._version, self._unready, self._status)
         self._routes = (
             *LogRoutes(hub, self.store, sharing, authorizer, clock).routes(),
-            *PublishRoutes(Admission(self.signing)).routes(),
+            *PublishRoutes(Admission(self.sequencer)).routes(),
             *ForkRoutes(self.store, self._alarm, self.home.evidence).routes(),
             *StateRoutes(hub, self.store, sharing).routes(),
             *TokenRoutes(assertions, TokenIssuer(site, token_key, clock), verifier, clock).routes(),
@@ -149,9 +146,9 @@ class Master:
         )
         return ServerParts(RouteTable(self._routes), authorizer, self._world.log, self.metrics)
 
-    async def _alarm(self, reason: str) -> None:
+    async def _alarm(self, reason: str, clock: int) -> None:
         self._world.log.write("error", "fork-risk-presented", reason=reason)
-        await self.signing.raise_fork_risk(reason)
+        await self.sequencer.raise_fork_risk(reason, clock=clock)
 
     def _unready(self) -> str | None:
         return "starting" if self._condition is None else self._condition.unready()
@@ -172,5 +169,5 @@ def open_engine(home: Home, settings: Settings, world: World) -> Engine:
     keys = sequencer_keys(key_store(home, settings))
     metrics = Metrics()
     store = Store.open(home.database)
-    observer = ServiceObserver(metrics, world.log)
-    return Engine(store, lambda: Sequencer(store, keys, clock=world.clock, observer=observer), metrics, version("metaledger"))
+    sequencer = Sequencer(store, keys, clock=world.clock, observer=ServiceObserver(metrics, world.log))
+    return Engine(sequencer, metrics, version("metaledger"))

@@ -18,7 +18,7 @@ from ledger.core.errors import FormatError, SignatureError
 from ledger.core.fold import present_root
 from ledger.core.limits import LIMITS
 from ledger.core.merkle import tree_root
-from ledger.core.note import LOG_KIND, good_lines, parse_note, parse_vkey
+from ledger.core.note import CLOCK_KIND, LOG_KIND, good_lines, line_time, parse_note, parse_vkey
 from ledger.core.trust.tenure import tenures
 from ledger.engine.signing import placed_roots
 from ledger.home.files import write_file
@@ -40,17 +40,18 @@ NOTE_TYPE = "text/plain"
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What a good note says beside our log: our size, our own newest note, and whether the note fits."""
+    """What a good note says beside our log: our size, our own newest note, whether the note fits, and its newest good clock line."""
 
     size: int
     ours: bytes | None
     fits: bool
+    clock: int = 0
 
 
 class ForkRoutes:
-    """Serves the fork guard. `alarm` stops the signing, with the reason."""
+    """Serves the fork guard. `alarm` stops the signing, with the reason and the newest time that left."""
 
-    def __init__(self, reads: Reads, alarm: Callable[[str], Awaitable[None]], evidence: Path) -> None:
+    def __init__(self, reads: Reads, alarm: Callable[[str, int], Awaitable[None]], evidence: Path) -> None:
         self._reads = reads
         self._alarm = alarm
         self._evidence = evidence
@@ -69,7 +70,7 @@ class ForkRoutes:
         if not found.fits:
             reason = f"a checkpoint of size {said.size}, signed by this log, does not fit the log of size {found.size}"
             await asyncio.to_thread(self._keep, note.text, raw, found.ours)
-            await self._alarm(reason)
+            await self._alarm(reason, found.clock)
         return json_response({"known": found.fits, "size": found.size})
 
     def _keep(self, claim: str, theirs: bytes, ours: bytes | None) -> None:
@@ -93,21 +94,22 @@ def compare(snapshot: Snapshot, note: Note) -> Comparison:
     if not good_lines(note, open_keys(snapshot, said.size)):
         raise SignatureError("no open log key of this log signed this checkpoint")
     fits = said.size <= head.size and tree_root(said.size, snapshot) == said.root
-    return Comparison(head.size, snapshot.checkpoint(), fits)
+    clocks = good_lines(note, known_keys(root.clock_keys, CLOCK_KIND))
+    return Comparison(head.size, snapshot.checkpoint(), fits, max((line_time(line) for line in clocks.values()), default=0))
 
 
 def open_keys(snapshot: Snapshot, size: int) -> list[VerifierKey]:
     """Return the log keys that are open both at `size` and at the end of the log."""
     sizes = (size, snapshot.head().size)
     listed = tenures(placed_roots(snapshot.connection)).items()
-    return known_keys(vkey for vkey, tenure in listed if all(map(tenure.covers, sizes)))
+    return known_keys((vkey for vkey, tenure in listed if all(map(tenure.covers, sizes))), LOG_KIND)
 
 
-def known_keys(vkeys: Iterable[str]) -> list[VerifierKey]:
-    """Return the log keys among `vkeys`. What is none is passed over: the fold does not look at them."""
+def known_keys(vkeys: Iterable[str], kind: int) -> list[VerifierKey]:
+    """Return the keys of a kind among `vkeys`. What is none is passed over: the fold does not look at them."""
     found = []
     for text in vkeys:
         with suppress(FormatError):
             key = parse_vkey(text)
-            found += [key] if key.kind == LOG_KIND else []
+            found += [key] if key.kind == kind else []
     return found

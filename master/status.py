@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from auth.tokens import Site
     from ledger.core.ports import Clock
     from ledger.core.root import Root
+    from ledger.engine.sequencer import Sequencer
     from ledger.http.feed import Hub
     from ledger.http.metrics import Metrics
     from ledger.http.server import HttpServer
-    from master.signing import Signing
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Running:
 
     site: Site
     version: str
-    signing: Signing
+    sequencer: Sequencer
     hub: Hub
     server: HttpServer
     identity: ServerIdentity
@@ -50,12 +50,12 @@ class Condition:
 
     def unready(self) -> str | None:
         """Return why this master does not do its work, None while it does. Nothing in it is news to an outsider."""
-        signing = self._running.signing
+        sequencer = self._running.sequencer
         if self.draining:
             return "stopping"
-        if signing.fork_risk is not None:
+        if sequencer.fork_risk is not None:
             return "fork risk: nothing is signed until an operator decides"
-        if signing.sequencer.stopped is not None:
+        if sequencer.stopped is not None:
             return "the sequencer stopped"
         return None
 
@@ -63,9 +63,9 @@ class Condition:
         """Return everything that an operator wants to know at a glance."""
         running, now = self._running, self._clock.now()
         head = running.hub.head
-        root = running.signing.sequencer.root
+        root = running.sequencer.root
         note_time = clock_time(head.note, root)
-        stopped = running.signing.sequencer.stopped
+        stopped = running.sequencer.stopped
         return {
             "role": "master",
             "network": running.site.network,
@@ -81,12 +81,12 @@ class Condition:
             "root_version": None if root is None else root.version,
             "checkpoint_time": note_time,
             "checkpoint_age": None if note_time is None else max(0, int(now) - note_time),
-            "clock_suspect": running.signing.sequencer.clock_suspect,
-            "fork_risk": running.signing.fork_risk,
+            "clock_suspect": running.sequencer.clock_suspect,
+            "fork_risk": running.sequencer.fork_risk,
             "stopped": None if stopped is None else stopped.message,
             "connections": running.server.open_connections,
             "followers": running.hub.followers,
-            "waiting": running.signing.sequencer.waiting,
+            "waiting": running.sequencer.waiting,
             **await asyncio.to_thread(self._facts),
         }
 
@@ -104,13 +104,13 @@ class Condition:
         running = self._running
         gauges: dict[str, tuple[str, Callable[[], float]]] = {
             "log_size": ("Entries of the newest signed tree.", lambda: running.hub.head.size),
-            "queue_entries": ("Entries that wait for the sequencer.", lambda: running.signing.sequencer.waiting),
+            "queue_entries": ("Entries that wait for the sequencer.", lambda: running.sequencer.waiting),
             "feed_followers": ("Open watch streams.", lambda: running.hub.followers),
             "http_connections": ("Open connections.", lambda: running.server.open_connections),
             "ready": ("1 while the master does its work.", lambda: float(self.unready() is None)),
             "fork_risk": (
                 "1 while signing is stopped because it could fork the log.",
-                lambda: float(running.signing.fork_risk is not None),
+                lambda: float(running.sequencer.fork_risk is not None),
             ),
             "certificate_expires_seconds": ("When the server's certificate ends.", lambda: running.identity.expires),
         }

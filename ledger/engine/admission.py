@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from ledger.core.backend import Placed, Refused
 from ledger.core.canonical import AUTHORITY_KINDS, format_time, parse_time
 from ledger.core.envelope import Envelope, parse_envelope, sign
-from ledger.core.errors import FormatError, InternalError, LedgerError, NotReadyError, SizeMismatchError, UnsupportedError
+from ledger.core.errors import ConflictError, FormatError, InternalError, LedgerError, NotReadyError, SizeMismatchError, UnsupportedError
 from ledger.core.fold import KNOWN_FOLD, Void, judge
 from ledger.core.limits import LIMITS
 from ledger.core.statement import MARK, ROOT, Statement
+from ledger.core.trust.roots import Continues, parse_continues
 from ledger.engine.signatures import NONE, Good
+from ledger.engine.signing import placed_roots
 from ledger.engine.transaction import MARKED
 
 if TYPE_CHECKING:
@@ -50,14 +52,26 @@ class Request:
         return next((one.statement.digest for one in self.envelopes if isinstance(one, Envelope)), "")
 
 
-def read_envelope(entry: Envelope | bytes) -> Envelope | FormatError:
+def read_envelope(entry: Envelope | FormatError | bytes) -> Envelope | FormatError:
     """Return the envelope of an entry with its statement parsed, or why there is none."""
+    if isinstance(entry, FormatError):
+        return entry
     try:
         envelope = entry if isinstance(entry, Envelope) else parse_envelope(entry)
         _ = envelope.statement.digest
     except FormatError as error:
         return error
     return envelope
+
+
+def continues_of(statement: Statement) -> Continues | None:
+    """Return what a root says in `continues`; None when it says nothing, and for every other statement."""
+    return parse_continues((statement.body or {}).get("order")) if statement.kind == ROOT else None
+
+
+def is_way_back(request: Sequence[Envelope | FormatError]) -> bool:
+    """Tell whether a request is one root with `continues`: what ends a fork risk, and stands before any mark."""
+    return len(request) == 1 and isinstance(request[0], Envelope) and continues_of(request[0].statement) is not None
 
 
 class Admission:
@@ -71,6 +85,7 @@ class Admission:
         self._ended = False
         self._marks = 0
         self._placed: dict[str, int] = {}
+        self.continued = False
         self.entries: list[bytes] = []
         self.authority: list[bytes] = []  # those of them that are of an authority kind, marks aside
 
@@ -95,6 +110,8 @@ class Admission:
 
     def _admit(self, envelope: Envelope) -> Placed | Refused:
         statement = envelope.statement
+        if statement.kind == ROOT and (misplaced := self._misplaced(statement)) is not None:
+            return Refused(misplaced)
         if statement.kind == ROOT and statement.body is not None and statement.body.get("fold") not in {None, KNOWN_FOLD}:
             return Refused(UnsupportedError("this program does not know the fold that the root asks for"))
         if self._ended:
@@ -109,6 +126,18 @@ class Admission:
         self._place(envelope, verdict)
         self._placed[statement.digest] = index
         return Placed(index, statement.digest)
+
+    def _misplaced(self, statement: Statement) -> ConflictError | None:
+        """Return why a root that brings a new `continues` in would make a log that nobody follows, None for any other statement."""
+        said = continues_of(statement)
+        before = [parse_continues(placed.root.order) for placed in placed_roots(self._transaction.connection)]
+        if said is None or said in before or not before:
+            return None
+        head = self._transaction.store_tree()
+        if (head.size, head.root) == (said.size, said.root):
+            self.continued = True
+            return None
+        return ConflictError(f"the root continues a log of {said.size} entries; this one has {head.size}, or another root hash")
 
     def _place(self, envelope: Envelope, accepted: Accepted) -> None:
         index = self._transaction.add(envelope.entry, envelope.statement.digest)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ledger.engine.admission import Admission
+from ledger.engine.admission import Admission, is_way_back
+from ledger.engine.forkguard import CONTINUED, RESTORED
 from ledger.engine.receipts import NewNodes
 from ledger.engine.signatures import NONE
 
@@ -30,6 +31,7 @@ class Committed:
     time: int
     new: NewNodes | None = None
     authority: tuple[bytes, ...] | None = None  # new entries that may change who is who and who may what; None: not known
+    continued: bool = False  # by a root that takes the log up again where it was lost
 
     @property
     def entries(self) -> tuple[bytes, ...]:
@@ -78,7 +80,7 @@ class Committer:
         start, time = transaction.size, self._clock.time()
         check = self._checked.checker(NONE.union(*(request.good for request in batch)))
         admission = Admission(transaction, check, self._may_grow)
-        if self._signer.roots:
+        if self._signer.roots and not is_way_back(batch[0].envelopes):
             admission.mark(self._signer.root, self._signer.keys.mark, time, self.state_roots)
         # 2. Judge each against what the batch has changed so far. Duplicates and refusals are answered and change nothing.
         admission.prepare(batch)
@@ -96,8 +98,11 @@ class Committer:
         transaction.put_checkpoint(head.size, note.encode())
         if time != self._time:  # never less than what is stored: the guarded clock does not go back
             transaction.put_meta(self._signer.keys.clock_fact, time)
+        if admission.continued:
+            transaction.put_meta(RESTORED, None)
+            transaction.put_meta(CONTINUED, head.size)
         new = NewNodes.after(transaction.before, admission.entries, transaction.completed)
-        return Committed(start, head.size, head.root, note, time, new, tuple(admission.authority))
+        return Committed(start, head.size, head.root, note, time, new, tuple(admission.authority), admission.continued)
 
     def _may_grow(self, transaction: Transaction) -> bool:
         """Learn a root just placed. Tell whether one more entry could be signed: it may have closed the keys of this home."""

@@ -12,8 +12,10 @@ from ledger.engine.headfile import HeadFile, LeftHead
 if TYPE_CHECKING:
     from ledger.engine.snapshot import Snapshot
     from ledger.engine.store import Store
+    from ledger.engine.transaction import Transaction
 
 RESTORED = "restored"
+CONTINUED = "continued"  # a root continues this log: what head.json says is of the branch that was lost, until it is written anew
 
 
 class ForkGuard:
@@ -33,16 +35,41 @@ class ForkGuard:
         else:
             self.risk = await self._store.read(lambda snapshot: find_risk(snapshot, left))
         if self.risk is not None:
-            reason = self.risk
-            await self._store.write(lambda transaction: transaction.put_meta(RESTORED, reason))
+            await self._write_down(self.risk)
+
+    async def alarm(self, reason: str, name: str, clock: int) -> None:
+        """Sign nothing more, also after a restart: something proves that more left this log than it holds.
+
+        `clock`: the newest time that is known to have left, kept as the fact `name`. It holds in memory even if it cannot be written
+        down, which raises.
+        """
+        self.risk = self.risk or reason
+        await self._write_down(self.risk, name, clock)
+
+    async def _write_down(self, reason: str, name: str = "", clock: int = 0) -> None:
+        def work(transaction: Transaction) -> None:
+            transaction.put_meta(RESTORED, reason)
+            if clock > int(transaction.meta(name) or 0):
+                transaction.put_meta(name, clock)
+
+        await self._store.write(work)
 
     def refuse(self) -> None:
         """Raise ForkRiskError when this home may not sign."""
         if self.risk is not None:
-            raise ForkRiskError(
-                f"signing on could fork the log: {self.risk}",
-                advice="Bring the missing entries back from nodes or mirrors, or accept the loss with --accept-fork-risk SIZE.",
-            )
+            raise self.error()
+
+    def error(self) -> ForkRiskError:
+        """Return the error that says why nothing is signed."""
+        return ForkRiskError(
+            f"signing on could fork the log: {self.risk}",
+            advice="Bring the missing entries back from nodes or mirrors, or accept the loss with --accept-fork-risk SIZE.",
+        )
+
+    async def continued(self) -> None:
+        """Forget that a root with `continues` ended a risk: `head.json` is of the order that goes on."""
+        if await self._store.read(lambda snapshot: snapshot.meta(CONTINUED)) is not None:
+            await self._store.write(lambda transaction: transaction.put_meta(CONTINUED, None))
 
     async def accept(self, size: int) -> None:
         """Take the log as it is, at `size` entries, for the newest there is: an operator says so. UsageError for another size."""
@@ -59,6 +86,8 @@ def find_risk(snapshot: Snapshot, left: LeftHead | None) -> str | None:
     flag = snapshot.meta(RESTORED)
     if flag is not None:
         return str(flag)
+    if snapshot.meta(CONTINUED) is not None:
+        return None
     head = snapshot.head()
     if left is None:
         return None if head.size == 0 else "head.json is missing, so nothing says which tree left this home last"

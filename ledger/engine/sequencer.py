@@ -17,7 +17,7 @@ from ledger.core.backend import Head, Placed, Refused
 from ledger.core.envelope import Envelope
 from ledger.core.errors import AlarmError, BusyError, FormatError, InternalError, LedgerError, NotReadyError, OutcomeUnknown, TooLargeError
 from ledger.core.limits import LIMITS
-from ledger.engine.admission import Request, read_envelope
+from ledger.engine.admission import Request, is_way_back, read_envelope
 from ledger.engine.commit import Committed, Committer
 from ledger.engine.feed import Feed
 from ledger.engine.forkguard import ForkGuard
@@ -76,12 +76,16 @@ class Sequencer:
 
     # -- life ----------------------------------------------------------------------------------------------------
 
-    async def start(self) -> None:
+    async def start(self, *, accept: int | None = None) -> None:
         """Read what is committed, decide whether this home may sign, let the newest note leave, then take requests.
 
-        With a fork risk it starts too, and refuses every append. Raises CorruptError, and NotReadyError when no log key is open.
+        With a fork risk it starts too, and refuses every append, unless an operator accepts the log of `accept` entries for the newest
+        there is; UsageError when it has another size then. Raises CorruptError, and NotReadyError when no log key is open.
         """
         await self._guard.check()
+        if accept is not None and self._guard.risk is not None:
+            self._event("fork-risk-accepted", reason=self._guard.risk, size=accept)
+            await self._guard.accept(accept)
         head, last = await self.store.read(self._read_start)
         self._guarded.raise_to(last)
         self._outlet.left = LeftHead(head.size, head.root)
@@ -90,6 +94,7 @@ class Sequencer:
         else:
             # Before anything can leave for the first time: a missing file means that the home was restored.
             await self._outlet.write_head_file()
+            await self._guard.continued()
             if head.size:
                 note = self._signer.log_note(head.size, head.root)
                 time = await self._outlet.store_time()
@@ -141,6 +146,18 @@ class Sequencer:
         """Sign the wall clock again after a jump: an operator, or a witness's time, says that it is right."""
         self._guarded.confirm()
 
+    async def raise_fork_risk(self, reason: str, *, clock: int = 0) -> None:
+        """Sign nothing after the batch under way, now and after a restart, until `accept_fork_risk`: something proves that more left.
+
+        `clock`: the newest time of this home's clock key that is known to have left.
+        """
+        self._event("fork-risk", reason=reason)
+        self._guarded.raise_to(clock)
+        try:
+            await self._guard.alarm(reason, self._signer.keys.clock_fact, clock)
+        finally:
+            self._wake.set()
+
     async def accept_fork_risk(self, size: int, *, clock: int = 0) -> None:
         """Take the log of `size` entries for the newest there is, though more may have left; the clock goes on above `clock`.
 
@@ -160,7 +177,7 @@ class Sequencer:
         Raises SizeMismatchError, BusyError (the queue is full), TooLargeError, NotReadyError, ForkRiskError, and OutcomeUnknown when the
         commit failed at its last step.
         """
-        self._check_open()
+        self._check_open(envelopes)
         if len(envelopes) > LIMITS.batch_entries:
             raise TooLargeError(f"at most {LIMITS.batch_entries} entries a request")
         if self._waiting + len(envelopes) > LIMITS.queue:
@@ -170,7 +187,7 @@ class Sequencer:
         self._waiting += len(envelopes)
         try:
             read, good = await self._read_envelopes(envelopes)
-            self._check_open()
+            self._check_open(read)
         except BaseException:
             self._waiting -= len(envelopes)
             raise
@@ -180,8 +197,9 @@ class Sequencer:
         # A caller that gives up cancels only its answer: what it queued is placed all the same.
         return await request.future
 
-    def _check_open(self) -> None:
-        self._guard.refuse()
+    def _check_open(self, envelopes: Sequence[Envelope | FormatError | bytes]) -> None:
+        if self._guard.risk is not None and not is_way_back([read_envelope(one) for one in envelopes[:2]]):
+            self._guard.refuse()
         if self._stopped is not None:
             raise NotReadyError(f"the sequencer stopped: {self._stopped.message}", advice="Start the ledger again.")
         if self._closing or self._task is None:
@@ -208,10 +226,18 @@ class Sequencer:
                 await self._gather(before)
             batch = self._take()
             before = len(batch)
-            if self._stopped is None:
-                await self._sequence(batch)
-            else:
+            if self._guard.risk is not None:
+                batch = self._only_way_back(batch)
+            if self._stopped is not None:
                 _fail(batch, NotReadyError(f"the sequencer stopped: {self._stopped.message}"))
+            elif batch:
+                await self._sequence(batch)
+
+    def _only_way_back(self, batch: list[Request]) -> list[Request]:
+        """Refuse what may not be signed at a fork risk; return the root that would end it, if there is one."""
+        found = [one for one in batch if is_way_back(one.envelopes)][:1]
+        _fail([one for one in batch if one not in found], self._guard.error())
+        return found
 
     async def _gather(self, before: int) -> None:
         """Wait for those who were answered just now: while more come back, until as many are here as were in the batch `before`."""
@@ -229,6 +255,8 @@ class Sequencer:
         await self._wake.wait()
         if alarm is not None:
             alarm.cancel()
+        if self._guard.risk is not None:
+            return
         if due is not None and not self._queue and not self._closing and self._outlet.renewal_in() == 0.0:
             try:
                 await self._outlet.renew()
@@ -254,6 +282,8 @@ class Sequencer:
             committed = await self.store.run(partial(self._committer.commit, batch))
             if committed is not None:
                 await self._outlet.leave(committed)
+                if committed.continued:
+                    await self._continue()
                 self._compute_state_ahead(committed)
             await self._answer(batch, committed)
         except (OutcomeUnknown, AlarmError, InternalError) as error:
@@ -271,6 +301,15 @@ class Sequencer:
         else:
             _resolve(batch)
         self._event("batch", entries=sum(len(one.envelopes) for one in batch), seconds=self._clock.monotonic() - began)
+
+    async def _continue(self) -> None:
+        """Sign on: a root took the log up again where it was lost."""
+        self._guard.risk = None
+        try:
+            await self._outlet.write_head_file()
+            await self._guard.continued()
+        except LedgerError as error:  # it stands all the same, and the next start writes the file
+            self._event("head-file", reason=error.message)
 
     async def _answer(self, batch: list[Request], committed: Committed | None) -> None:
         """Add receipts under the newest note that left: from memory when all of it is new, else from the store, many in a thread."""

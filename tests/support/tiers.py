@@ -63,6 +63,7 @@ FOLDERS: Mapping[str, Tier] = {
     "contract": Tier("one suite inherited by every backend"),
     "functional": Tier("real servers, real TLS, real processes"),
     "conformance": Tier("vectors, and verifiers that nobody here wrote"),
+    "faults": Tier("disks that fail, processes that are killed, queues that are full"),
     "docker": Tier("the image, built and run by a Docker daemon of its own", missing_docker),
     "bench": Tier("figures with their baselines", command="make bench", in_ci=False),
 }

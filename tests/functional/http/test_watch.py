@@ -171,7 +171,7 @@ async def test_watch_wakes_many(network: Network) -> None:
     tasks = [asyncio.create_task(follow(ready)) for _ in range(40)]
     for _ in tasks:
         await ready.acquire()
-    assert network.master.signing.sequencer.feed.head.size > 0
+    assert network.master.sequencer.feed.head.size > 0
     index = await publish(network, "one")
     assert set(await asyncio.gather(*tasks)) == {index + 1}
 
