@@ -79,7 +79,7 @@ class Database:
         self._turn = asyncio.Lock()
         _check_presence(path, schema, create=create)
         if create:
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            create_empty(path)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"{path.stem}-write")
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix=f"{path.stem}-read")
         self._cleaner = ThreadPoolExecutor(1, thread_name_prefix=f"{path.stem}-wal")
@@ -96,6 +96,8 @@ class Database:
                     self._check_version(self._reader())
         except BaseException:
             self.close()
+            if create:
+                remove(path)
             raise
 
     # -- opening -------------------------------------------------------------------------------------------------
@@ -201,6 +203,10 @@ class Database:
                 roll_back(self._write_connection)
             raise OutcomeUnknown(f"writing {self.path} failed at its last step: {error}", operation="commit") from error
 
+    def stop(self) -> None:
+        """Write nothing more until the file is opened again."""
+        self._failed = True
+
     def abandon(self) -> None:
         """Undo the open transaction, if there is one. Only in the writer thread."""
         if self._write_connection is not None and not self._closed:
@@ -303,6 +309,20 @@ def roll_back(connection: apsw.Connection) -> None:
     if connection.in_transaction:
         with suppress(apsw.Error):
             connection.execute("ROLLBACK")
+
+
+def create_empty(path: Path) -> None:
+    """Make the file, private from the first byte. UnavailableError when the system refuses."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise UnavailableError(f"cannot write {path}: {error.strerror}") from error
+
+
+def remove(path: Path) -> None:
+    """Take a database away, with the files that SQLite keeps beside it: one that was just made and never used."""
+    for end in ("", "-wal", "-shm", "-journal"):
+        path.with_name(path.name + end).unlink(missing_ok=True)
 
 
 def _check_presence(path: Path, schema: Schema, *, create: bool) -> None:

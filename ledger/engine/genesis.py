@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ledger.core.backend import Refused
 from ledger.core.errors import ConflictError, UsageError
+from ledger.engine.database import remove
 from ledger.engine.sequencer import HEAD_FILE, Sequencer
 from ledger.engine.store import Store
 
@@ -48,8 +49,8 @@ def _close(store: Store, *, keep: bool) -> None:
     """Close the store; unless it is to be kept, take back what a failed genesis made: nothing of it left this home."""
     store.close()
     if not keep:
-        for name in (store.path.name, f"{store.path.name}-wal", f"{store.path.name}-shm", HEAD_FILE):
-            store.path.with_name(name).unlink(missing_ok=True)
+        remove(store.path)
+        store.path.with_name(HEAD_FILE).unlink(missing_ok=True)
 
 
 async def _write_first(store: Store, envelopes: Sequence[Envelope], keys: SequencerKeys, clock: Clock) -> list[Placed]:

@@ -277,9 +277,10 @@ class Sequencer:
         return batch
 
     async def _sequence(self, batch: list[Request]) -> None:
-        began = self._clock.monotonic()
+        began, stands = self._clock.monotonic(), False
         try:
             committed = await self.store.run(partial(self._committer.commit, batch))
+            stands = True
             if committed is not None:
                 await self._outlet.leave(committed)
                 if committed.continued:
@@ -290,9 +291,9 @@ class Sequencer:
             # An unwitnessed note is an unknown outcome too, but the next batch may find the witnesses again.
             if not isinstance(error, OutcomeUnknown) or error.operation == "commit":
                 self._stop(error)
-            _fail(batch, error)
+            _fail(batch, _unanswered(error) if stands else error)
         except LedgerError as error:
-            _fail(batch, error)
+            _fail(batch, _unanswered(error) if stands else error)
         except Exception as error:  # noqa: BLE001 - a bug of ours must not leave callers waiting for ever
             failure = InternalError(f"the sequencer failed: {error!r}")
             failure.__cause__ = error
@@ -357,6 +358,11 @@ class Sequencer:
         roots[size] = root
         for old in sorted(roots)[:-STATE_ROOTS_KEPT]:
             del roots[old]
+
+
+def _unanswered(error: LedgerError) -> OutcomeUnknown:
+    """Return what is told when something failed after the COMMIT: the entries stand, so nobody may hear that they were refused."""
+    return error if isinstance(error, OutcomeUnknown) else OutcomeUnknown(f"stored, but not answered: {error.message}", operation="answer")
 
 
 def _fail(batch: Sequence[Request], error: LedgerError) -> None:

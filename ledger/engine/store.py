@@ -11,9 +11,9 @@ from contextlib import ExitStack, asynccontextmanager, closing
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from ledger.core.errors import CorruptError
+from ledger.core.errors import CorruptError, LedgerError, OutcomeUnknown
 from ledger.core.merkle import Frontier
-from ledger.engine.database import Database, Runner
+from ledger.engine.database import Database, Runner, remove
 from ledger.engine.digests import META as DIGESTS
 from ledger.engine.digests import Tail
 from ledger.engine.snapshot import Snapshot
@@ -56,7 +56,10 @@ class Store:
                 if writable and path.parent.is_dir()
                 else None
             )
-            database = undo.enter_context(closing(Database(path, LEDGER, create=create, writable=writable, readers=readers)))
+            database = Database(path, LEDGER, create=create, writable=writable, readers=readers)
+            if create:
+                undo.callback(remove, path)  # after it is closed
+            undo.enter_context(closing(database))
             store = cls(database, lock)
             store._load()
             undo.pop_all()
@@ -140,8 +143,9 @@ class Store:
         async with self._database.turn() as run:
             transaction = await run(self._begin)
             try:
-                yield HeldTransaction(transaction, run)
-                await run(partial(self._finish, transaction))
+                with self._database.wrapped():
+                    yield HeldTransaction(transaction, run)
+                    await run(partial(self._finish, transaction))
             except BaseException:
                 await run(self._abandon)
                 raise
@@ -162,11 +166,19 @@ class Store:
         self._database.commit()
         self._frontier = transaction.frontier
         if transaction.cut_to is not None:
-            self._load()
+            self._reload()
             return
         self._tail.add(transaction.digests_added)
         if transaction.spilled is not None:
             self._tail.forget(transaction.spilled)
+
+    def _reload(self) -> None:
+        """Read anew what memory holds, after a cut that is committed: if that fails nobody may go on with what memory held before."""
+        try:
+            self._load()
+        except LedgerError as error:
+            self._database.stop()
+            raise OutcomeUnknown(f"taken back, but {self.path} cannot be read: {error.message}", operation="commit") from error
 
     def _abandon(self) -> None:
         """Undo the transaction; the cache may know what it wrote."""
