@@ -10,7 +10,7 @@ PYTHON ?= python3
 WORKERS ?= 2
 # What the tiers need beyond language packages, on Debian and Ubuntu: the command and its package.
 IMAGE_PACKAGES := docker.io mmdebstrap
-SYSTEM_PACKAGES := openssl faketime $(IMAGE_PACKAGES)
+SYSTEM_PACKAGES := openssl faketime strace xfsprogs $(IMAGE_PACKAGES)
 # The baseline of `make bench`, used when it is there.
 BENCH_PACKAGES := etcd-server
 
@@ -80,6 +80,9 @@ images: setup image-packages ## the container image on the smallest base (root o
 image-sizes: setup image-packages ## build the image and say what it weighs
 	$(BIN)/python -m tests.docker.images --sizes
 
+faults: setup ## the tier of faults at length: two hundred kills of a master, an overload that is measured
+	$(PYTEST) tests/faults -n $(WORKERS) --dist worksteal -q --tier siege --timeout 1800
+
 torture: setup ## the property tests with a hundred times the examples
 	$(PYTEST) tests/property -n $(WORKERS) -q --hypothesis-profile torture --timeout 7200
 
@@ -108,4 +111,4 @@ image-packages:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then $(MAKE) --no-print-directory system-packages SYSTEM_PACKAGES='$(IMAGE_PACKAGES)'; fi
 
 missing-packages:
-	@for name in $(subst docker.io,dockerd,$(SYSTEM_PACKAGES)); do command -v $$name >/dev/null || echo "not installed: $$name (as root on Debian or Ubuntu: make system-packages)" >&2; done
+	@for name in $(subst docker.io,dockerd,$(subst xfsprogs,xfs_io,$(SYSTEM_PACKAGES))); do command -v $$name >/dev/null || echo "not installed: $$name (as root on Debian or Ubuntu: make system-packages)" >&2; done

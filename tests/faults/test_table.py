@@ -56,11 +56,11 @@ def fail_at(scene: Scene, home: Path, fault: Fault) -> tuple[Told, Disk]:
 
 @pytest.mark.parametrize("how", How)
 @pytest.mark.parametrize("name", SCENES)
-def test_a_step_that_fails_leaves_a_whole_log_and_no_lie(tmp_path: Path, name: str, how: How) -> None:
-    scene = scene_of(name, tmp_path)
+def test_a_step_that_fails_leaves_a_whole_log_and_no_lie(quick_path: Path, name: str, how: How) -> None:
+    scene = scene_of(name, quick_path)
     number = 0
     while True:
-        _, disk = fail_at(scene, tmp_path / str(number), Fault(number, how))
+        _, disk = fail_at(scene, quick_path / str(number), Fault(number, how))
         if not disk.tripped:
             break
         number += 1
@@ -69,12 +69,12 @@ def test_a_step_that_fails_leaves_a_whole_log_and_no_lie(tmp_path: Path, name: s
 
 @pytest.mark.parametrize("left", Left)
 @pytest.mark.parametrize("name", SCENES)
-def test_a_crash_before_any_step_leaves_a_whole_log_with_all_that_was_acknowledged(tmp_path: Path, name: str, left: Left) -> None:
-    scene, told = scene_of(name, tmp_path, killed=True), Told()
-    scene.prepare(tmp_path / "live")
-    with Disk(tmp_path / "live") as disk:
-        disk.keep(tmp_path, left, told.copy)
-        asyncio.run(scene.act(tmp_path / "live", told))
+def test_a_crash_before_any_step_leaves_a_whole_log_with_all_that_was_acknowledged(quick_path: Path, name: str, left: Left) -> None:
+    scene, told = scene_of(name, quick_path, killed=True), Told()
+    scene.prepare(quick_path / "live")
+    with Disk(quick_path / "live") as disk:
+        disk.keep(quick_path, left, told.copy)
+        asyncio.run(scene.act(quick_path / "live", told))
     for image in disk.images:
         then = image.seen
         assert isinstance(then, Told)

@@ -40,6 +40,14 @@ def _needs_go() -> str | None:
     return None if shutil.which("go", path=f"{os.environ.get('PATH', '')}:/usr/local/go/bin") else "no command go (the Go distribution)"
 
 
+def _needs_loop_device() -> str | None:
+    if os.geteuid() != 0:
+        return "not root, so no file system can be mounted"
+    if not Path("/dev/loop-control").exists():
+        return "no loop devices here"
+    return next((reason for name in ("mkfs.ext4", "xfs_io", "mount") if (reason := _needs_command(name, "make system-packages")())), None)
+
+
 def _needs_directory(place: str) -> Callable[[], str | None]:
     def probe() -> str | None:
         return None if (ROOT / place).is_dir() else f"no directory {place} beside the checkout"
@@ -72,6 +80,9 @@ MARKS: Mapping[str, Tier] = {
     "go": Tier("Go programs that check our log", _needs_go),
     "openssl": Tier("the openssl command against our formats", _needs_command("openssl", "make system-packages")),
     "faketime": Tier("processes that live at another time", _needs_command("faketime", "make system-packages")),
+    "strace": Tier("processes whose system calls fail or are their last", _needs_command("strace", "make system-packages")),
+    "power": Tier("the power cut of a file system of its own", _needs_loop_device, in_ci=False),
+    "siege": Tier("two hundred kills, an overload that is measured", command="make faults", in_ci=False),
     "wheel": Tier("the built wheel in a clean environment", _needs_command("git", "make system-packages")),
 }
 TIERS: Mapping[str, Tier] = {**FOLDERS, **MARKS}
@@ -95,7 +106,7 @@ TALLY = pytest.StashKey[Tally]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--tier", action="append", default=[], choices=[n for n, t in FOLDERS.items() if t.command], help="run this tier too")
+    parser.addoption("--tier", action="append", default=[], choices=[n for n, t in TIERS.items() if t.command], help="run this tier too")
 
 
 def pytest_configure(config: pytest.Config) -> None:
