@@ -19,12 +19,12 @@ from auth.keystore import KeyStore
 from auth.pki import CertificateAuthority, encode_tls_key, make_request, new_tls_key, parse_request
 from ledger.core.canonical import format_time, is_name
 from ledger.core.envelope import sign
-from ledger.core.errors import ConflictError, UsageError
+from ledger.core.errors import ConflictError, UnavailableError, UsageError
 from ledger.core.root import Admin, LogKey, Root
 from ledger.core.statement import ROOT, Statement, derive_id
 from ledger.engine.genesis import create_log
 from ledger.engine.signing import SequencerKeys, clock_vkey, log_vkey
-from ledger.home.files import create_file
+from ledger.home.files import create_file, sync_directory
 from ledger.home.home import Home
 from ledger.home.url import parse_ledger_url
 
@@ -125,9 +125,14 @@ def _places(home: Path, wanted: NewNetwork, database: Path | None) -> list[Home]
 
 
 def _settle(draft: Home, place: Home) -> None:
-    if place.path.exists():
-        place.path.rmdir()
-    draft.path.rename(place.path)
+    """Move a home to its place, whole; its name lasts when this returns."""
+    try:
+        if place.path.exists():
+            place.path.rmdir()
+        draft.path.rename(place.path)
+    except OSError as error:
+        raise UnavailableError(f"cannot move the new home to {place.path}: {error.strerror}") from error
+    sync_directory(place.path.parent)
 
 
 def _require_empty(home: Home) -> None:

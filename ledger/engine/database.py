@@ -29,6 +29,7 @@ from ledger.core.errors import (
     OutcomeUnknown,
     UnavailableError,
 )
+from ledger.home.files import sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -124,7 +125,7 @@ class Database:
             connection.pragma("application_id", self.schema.application)
             connection.pragma("user_version", self.schema.version)
             connection.execute("COMMIT")
-            _sync_directory(self.path.parent)
+            sync_directory(self.path.parent)
         return connection
 
     def _check_version(self, connection: apsw.Connection) -> None:
@@ -332,12 +333,3 @@ def _check_presence(path: Path, schema: Schema, *, create: bool) -> None:
         raise NotFoundError(f"there is no {schema.name} at {path}", advice=schema.advice)
     if not path.parent.is_dir():
         raise NotFoundError(f"there is no directory {path.parent}", advice="Make it first.")
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make a new file's name durable, not only its bytes."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -68,12 +68,15 @@ def _draft(path: Path, content: bytes, mode: int) -> Path:
 
 
 def sync_directory(path: Path) -> None:
-    """Make the names in directory `path` durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    """Make the names in directory `path` durable. UnavailableError when the system refuses."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise UnavailableError(f"cannot sync {path}: {error.strerror}") from error
 
 
 def read_text(path: Path, *, limit: int = TEXT_LIMIT) -> str:

@@ -62,12 +62,16 @@ class WriterLock:
         return lock
 
     def announce(self, address: str | None) -> None:
-        """Write who holds the lock, and where its local API listens. Does nothing after `release`."""
+        """Write who holds the lock, and where its local API listens. Does nothing after `release`, nor on a disk that is full.
+
+        It is a hint: the lock holds without it.
+        """
         if self._descriptor is None:
             return
         text = json.dumps({"pid": os.getpid(), "address": address}).encode()
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, text, 0)
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, text, 0)
 
     def release(self) -> None:
         """Give the lock back; idempotent."""

@@ -83,7 +83,7 @@ def test_power_cut_under_load_keeps_what_was_acknowledged_and_is_a_plain_restart
     with volume(tmp_path) as disk:
         network = start_master(founded, disk.place)
         disk.settle()
-        load, lags = Load(network.home, network.network), []
+        load, lags, size = Load(network.home, network.network), [], 0
         try:
             for number in range(CUTS):
                 acknowledged = 30 * (number + 1)
