@@ -34,6 +34,10 @@ class Appender(Protocol):
         """Order, judge, store and sign. One result an envelope."""
         ...
 
+    def require_room(self, count: int) -> None:
+        """Raise `BusyError` when so many envelopes would be pushed back now."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -56,6 +60,7 @@ class Admission:
 
     def __init__(self, log: Appender) -> None:
         self._log = log
+        self._reading = asyncio.Semaphore(1)  # reading is Python: many threads of it would only keep the event loop waiting
 
     async def admit(self, text: bytes, principal: Principal, terms: Terms = Terms()) -> Verdict:
         """Place one envelope, in any JSON spelling. Raises the error that refuses it."""
@@ -70,8 +75,10 @@ class Admission:
         """Place many envelopes, in order; each is taken or refused by itself. Raises only what concerns all of them."""
         if len(texts) > LIMITS.request_entries:
             raise TooLargeError(f"a request has at most {LIMITS.request_entries} envelopes", limit=LIMITS.request_entries)
+        self._log.require_room(len(texts))
         if len(texts) > INLINE:
-            read = await asyncio.to_thread(read_all, texts, principal)
+            async with self._reading:
+                read = await asyncio.to_thread(read_all, texts, principal)
         else:
             read = read_all(texts, principal)
         good = [one for one in read if isinstance(one, Envelope)]

@@ -7,15 +7,13 @@ code: `start` reads what is committed and lets its note leave, after a crash as 
 from __future__ import annotations
 
 import asyncio
-import random
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ledger.core.backend import Head, Placed, Refused
 from ledger.core.envelope import Envelope
-from ledger.core.errors import AlarmError, BusyError, FormatError, InternalError, LedgerError, NotReadyError, OutcomeUnknown, TooLargeError
+from ledger.core.errors import AlarmError, FormatError, InternalError, LedgerError, NotReadyError, OutcomeUnknown, TooLargeError
 from ledger.core.limits import LIMITS
 from ledger.engine.admission import Request, is_way_back, read_envelope
 from ledger.engine.commit import Committed, Committer
@@ -26,6 +24,7 @@ from ledger.engine.outlet import Outlet
 from ledger.engine.receipts import add_receipts
 from ledger.engine.signatures import NONE, THREADS, WORTH_IT, Checked, Good
 from ledger.engine.signing import GuardedClock, NoteSigner, SequencerKeys, Witnesses
+from ledger.engine.waiting import WaitingRequests
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,8 +64,8 @@ class Sequencer:
         self._outlet = Outlet(store, self._signer, (clock, self._guarded), file, self.feed)
         self._outlet.witnesses = witnesses
         self._outlet.observe = self._event
-        self._queue: deque[Request] = deque()
-        self._waiting = 0
+        self._queue = WaitingRequests()
+        self._reading = asyncio.Semaphore(THREADS)  # more threads would only keep the event loop waiting
         self._wake = asyncio.Event()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="verify")
         self._state_task: asyncio.Task[None] | None = None
@@ -135,7 +134,7 @@ class Sequencer:
     @property
     def waiting(self) -> int:
         """Return how many entries wait for their turn."""
-        return self._waiting
+        return self._queue.entries
 
     @property
     def clock_suspect(self) -> bool:
@@ -180,22 +179,24 @@ class Sequencer:
         self._check_open(envelopes)
         if len(envelopes) > LIMITS.batch_entries:
             raise TooLargeError(f"at most {LIMITS.batch_entries} entries a request")
-        if self._waiting + len(envelopes) > LIMITS.queue:
-            raise BusyError("too many entries are waiting", retry_after=round(random.uniform(0.5, 2.0), 3))  # noqa: S311 - jitter
         if not envelopes:
             return []
-        self._waiting += len(envelopes)
+        self._queue.reserve(len(envelopes))
         try:
             read, good = await self._read_envelopes(envelopes)
             self._check_open(read)
         except BaseException:
-            self._waiting -= len(envelopes)
+            self._queue.release(len(envelopes))
             raise
         request = Request(read, asyncio.get_running_loop().create_future(), expected_size, receipts, good)
-        self._queue.append(request)
+        self._queue.put(request)
         self._wake.set()
         # A caller that gives up cancels only its answer: what it queued is placed all the same.
         return await request.future
+
+    def require_room(self, count: int) -> None:
+        """Raise BusyError when a request of so many entries would be pushed back now, so that nobody reads it for nothing."""
+        self._queue.require_room(count)
 
     def _check_open(self, envelopes: Sequence[Envelope | FormatError | bytes]) -> None:
         if self._guard.risk is not None and not is_way_back([read_envelope(one) for one in envelopes[:2]]):
@@ -208,7 +209,8 @@ class Sequencer:
     async def _read_envelopes(self, envelopes: Sequence[Envelope | bytes]) -> tuple[list[Envelope | FormatError], Good]:
         if len(envelopes) < WORTH_IT:
             return [read_envelope(one) for one in envelopes], NONE
-        return await asyncio.get_running_loop().run_in_executor(None, self._read_many, envelopes)
+        async with self._reading:
+            return await asyncio.get_running_loop().run_in_executor(None, self._read_many, envelopes)
 
     def _read_many(self, envelopes: Sequence[Envelope | bytes]) -> tuple[list[Envelope | FormatError], Good]:
         read = [read_envelope(one) for one in envelopes]
@@ -224,7 +226,7 @@ class Sequencer:
                 continue
             if before > 1:
                 await self._gather(before)
-            batch = self._take()
+            batch = self._queue.take()
             before = len(batch)
             if self._guard.risk is not None:
                 batch = self._only_way_back(batch)
@@ -262,19 +264,6 @@ class Sequencer:
                 await self._outlet.renew()
             except LedgerError as error:
                 self._stop(error)
-
-    def _take(self) -> list[Request]:
-        """Take what is queued, in order, up to a batch of 1,000 entries or 4 MiB, but always one request."""
-        batch: list[Request] = []
-        count = octets = 0
-        while self._queue:
-            request = self._queue[0]
-            count, octets = count + len(request.envelopes), octets + request.octets
-            if batch and (count > LIMITS.batch_entries or octets > LIMITS.batch_bytes):
-                break
-            batch.append(self._queue.popleft())
-            self._waiting -= len(request.envelopes)
-        return batch
 
     async def _sequence(self, batch: list[Request]) -> None:
         began, stands = self._clock.monotonic(), False

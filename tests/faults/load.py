@@ -45,6 +45,7 @@ class Load:
 
     home: Path
     network: str
+    name: str = "site"
     placed: list[tuple[Envelope, Placed]] = field(default_factory=list)
     heads: list[bytes] = field(default_factory=list)
     sent: int = 0
@@ -57,7 +58,7 @@ class Load:
     def envelope(self) -> Envelope:
         """Return a site that nobody published yet."""
         self.sent += 1
-        body: JSONObject = {"name": f"site {self.sent}"}
+        body: JSONObject = {"name": f"{self.name} {self.sent}"}
         by, now = self._key.public.keyid, format_time(int(SystemClock().now()))
         return sign(Statement(self.network, "put", "site", derive_id("site", body), None, by, now, body), [self._key])
 

@@ -10,7 +10,7 @@ import pytest
 from auth.principal import Principal
 from ledger.core.backend import Placed, Refused
 from ledger.core.envelope import Envelope, sign
-from ledger.core.errors import ConflictError, FormatError, NotAllowedError, TooLargeError
+from ledger.core.errors import BusyError, ConflictError, FormatError, NotAllowedError, TooLargeError
 from ledger.core.limits import LIMITS
 from ledger.core.statement import Statement, derive_id
 from master.admission import SPELLINGS_BYTES, Admission, Terms, read_envelope
@@ -33,6 +33,11 @@ class Log:
     def __init__(self) -> None:
         self.entries: list[Envelope] = []
         self.terms: list[tuple[int | None, bool]] = []
+        self.room = 10_000
+
+    def require_room(self, count: int) -> None:
+        if count > self.room:
+            raise BusyError("full")
 
     async def append(
         self, envelopes: Sequence[Envelope | bytes], *, expected_size: int | None = None, receipts: bool = True
@@ -53,6 +58,14 @@ def envelope(body: JSONObject, kind: str = "site", op: str = "put") -> Envelope:
         NETWORK, op, kind, derive_id(kind, body), None, KEY.public.keyid, "2026-11-22T10:00:00Z", body if op == "put" else None
     )
     return sign(statement, [KEY])
+
+
+async def test_many_are_pushed_back_before_they_are_read() -> None:
+    log = Log()
+    log.room = 2
+    with pytest.raises(BusyError):
+        await Admission(log).admit_many([b"nothing that can be read"] * 3, MEMBER)
+    assert len(await Admission(log).admit_many([b"nothing that can be read"] * 2, MEMBER)) == 2
 
 
 async def test_admit_places_the_one_spelling_of_any_spelling() -> None:

@@ -34,7 +34,7 @@ tiers.FOLDERS = {name: tier for name, tier in tiers.FOLDERS.items() if name != "
 
 @pytest.fixture
 def suite(tmp_path: Path) -> Path:
-    for folder in ("unit", "property", "contract", "functional", "conformance", "bench"):
+    for folder in ("unit", "property", "contract", "functional", "conformance", "faults", "bench"):
         (tmp_path / "tests" / folder).mkdir(parents=True)
         (tmp_path / "tests" / folder / f"test_{folder}.py").write_text("def test_one(): pass\n")
     (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\ntestpaths = ["tests"]\naddopts = ["--import-mode=importlib"]\n')
@@ -53,7 +53,7 @@ def run(suite: Path, *arguments: str, ci: bool = False) -> tuple[int, str]:
 def test_a_whole_run_counts_its_tiers_and_names_the_rest(suite: Path, workers: list[str]) -> None:
     code, out = run(suite, *workers, ci=True)
     assert code == 0, out
-    assert "ran: unit 1, property 1, contract 1, functional 1, conformance 1\n" in out
+    assert "ran: unit 1, property 1, contract 1, functional 1, conformance 1, faults 1\n" in out
     assert "did not run: bench (1 tests): runs by make bench" in out
     assert "not asked for: shared_vectors, go, " in out
     assert "CI requires" not in out
