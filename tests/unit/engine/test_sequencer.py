@@ -214,7 +214,7 @@ async def test_expected_size_does_not_count_the_mark_of_the_same_batch(log: Log)
 async def test_limits_are_kept(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(TooLargeError):
         await log.sequencer.append([b"x"] * (LIMITS.batch_entries + 1))
-    monkeypatch.setattr(log.sequencer, "_waiting", LIMITS.queue)
+    monkeypatch.setattr(log.sequencer._queue, "entries", LIMITS.queue)
     with pytest.raises(BusyError) as caught:
         await log.sequencer.append([b"x"])
     assert 0.5 <= caught.value.retry_after <= 2.0
