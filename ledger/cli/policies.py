@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ledger.core.canonical import is_hex64, load
-from ledger.core.errors import EXIT_CODE, FormatError, LedgerError, UsageError, lookup
+from ledger.core.errors import EXIT_CODE, FormatError, LedgerError, UnavailableError, UsageError, lookup
 from ledger.home.files import write_file
 
 from . import output
@@ -82,6 +82,7 @@ class Plan:
     dry_run: bool
     wait: bool
     as_root: bool
+    queue: bool
 
 
 @click.command("policy", cls=Command)
@@ -89,6 +90,7 @@ class Plan:
 @click.option("--receipt-dir", type=click.Path(path_type=Path, file_okay=False), help="Write each receipt there, as ID.tlog-proof.")
 @click.option("--dry-run", is_flag=True, help="Check everything against the local copy and send nothing.")
 @click.option("--wait", is_flag=True, help="Return when the local replica has it.")
+@click.option("--queue", is_flag=True, help="If the ledger cannot be reached, keep them in this home and deliver them later.")
 @expect
 @as_root
 @forms()
@@ -100,6 +102,7 @@ def publish_policy(
     receipt_dir: Path | None,
     dry_run: bool,
     wait: bool,
+    queue: bool,
     expect: str | None,
     as_root: bool,
 ) -> int:
@@ -107,33 +110,39 @@ def publish_policy(
 
     A file holds one JSON object, an array, or one object a line. A policy without id gets the id that
     follows from its content. A policy that is in force as given is not published again. Each receipt is
-    checked before its policy is reported.
+    checked before its policy is reported. Of a ledger that cannot be reached nothing is kept, unless --queue is
+    given: then they are delivered by the agent of this home, or by its next publish or sync.
 
     For example:
       ledger-cli publish policy site.json
       ledger-cli publish policy *.json --receipt-dir receipts
       ledger-cli publish policy site.json --expect 5e93…
+      ledger-cli publish policy site.json --queue
       echo '{"site": {"name": "Oslo"}}' | ledger-cli publish policy -
     """
     policies = read_documents(files)
     if expect is not None and len(policies) != 1:
         raise UsageError("--expect names the version of one policy", advice="Publish it alone.")
+    if queue and dry_run:
+        raise UsageError("--dry-run sends nothing, so there is nothing to queue", advice="Leave one of the two out.")
     if receipt_dir is not None and not dry_run:
         receipt_dir.mkdir(parents=True, exist_ok=True)
-    return run(_publish(invocation, policies, Plan(receipt_dir, expect, dry_run, wait, as_root)))
+    return run(_publish(invocation, policies, Plan(receipt_dir, expect, dry_run, wait, as_root, queue)))
 
 
 async def _publish(invocation: Invocation, policies: Sequence[JSON], plan: Plan) -> int:
     results: list[Published] = []
     async with invocation.client() as client:
         try:
+            if not plan.dry_run:
+                await deliver_first(client, forgiving=plan.queue)
             await _publish_all(client, policies, plan, results)
         except LedgerError:
             if results:
                 output.note(f"{len(results)} of {len(policies)} policies were answered before this:")
                 report(results, invocation.form)
             raise
-        if plan.wait and not plan.dry_run:
+        if plan.wait and not plan.dry_run and not any(result.result == "queued" for result in results):
             await client.sync()
     return report(results, invocation.form)
 
@@ -141,15 +150,27 @@ async def _publish(invocation: Invocation, policies: Sequence[JSON], plan: Plan)
 async def _publish_all(client: LedgerClient, policies: Sequence[JSON], plan: Plan, results: list[Published]) -> None:
     """Add to `results` what becomes of each policy, as it is answered."""
     with output.progress(len(policies), "publishing", show=len(policies) >= MANY) as advance:
-        async for result in client.publish(policies, expect=plan.expect, dry_run=plan.dry_run, as_root=plan.as_root):
+        async for result in client.publish(policies, expect=plan.expect, dry_run=plan.dry_run, as_root=plan.as_root, queue=plan.queue):
             results.append(result)
             await _keep_receipt(client, result, plan)
             advance(1)
 
 
+async def deliver_first(client: LedgerClient, *, forgiving: bool) -> None:
+    """Deliver what this home queued earlier, and say what became of it. `forgiving`: a ledger that is away is no error."""
+    try:
+        delivery = await client.deliver()
+    except UnavailableError:
+        if not forgiving:
+            raise
+    else:
+        for remark in delivery.remarks():
+            output.note(remark)
+
+
 async def _keep_receipt(client: LedgerClient, result: Published, plan: Plan) -> None:
     """Write a result's receipt, that of the version in force when nothing was to be published."""
-    if plan.receipt_dir is None or plan.dry_run or result.digest is None or result.error is not None:
+    if plan.receipt_dir is None or plan.dry_run or result.digest is None or result.error is not None or result.result == "queued":
         return
     receipt = result.receipt if result.receipt is not None else await client.receipt(result.digest)
     write_file(plan.receipt_dir / (result.id + RECEIPT_SUFFIX), receipt, mode=0o644)
@@ -164,6 +185,9 @@ def report(results: Sequence[Published], form: str) -> int:
     else:
         shown = results if form in ("json", "jsonl") else good
         output.rows([result.facts() for result in shown], ("id", "kind", "index", "result"), form)
+    queued = sum(result.result == "queued" for result in results)
+    if queued:
+        output.note(f"queued, not published: {queued} of {len(results)}")
     worst = 0
     for result in results:
         if result.error is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -137,12 +138,16 @@ def status(invocation: Invocation) -> int:
 def sync(invocation: Invocation) -> None:
     """Fetch what is new, verify it, and say what it cost. A running agent of this home is asked to do it.
 
+    What this home has queued is delivered first.
+
     For example:
       ledger-cli sync -o json
     """
 
     async def work() -> None:
         async with invocation.client() as client:
-            output.one((await client.sync()).facts(), invocation.form)
+            delivery = await client.deliver()
+            report = await client.sync()
+        output.one(replace(report, notes=(*delivery.remarks(), *report.notes)).facts(), invocation.form)
 
     run(work())

@@ -24,16 +24,20 @@ if TYPE_CHECKING:
 
 MAX_COLUMNS = 6
 # Nouns of `get` that have a meaning of their own now or later: a kind of such a name is reached by `get kind NAME`.
-RESERVED = frozenset({"mirror", "mirrors", "operation", "operations"})
+RESERVED = frozenset({"mirror", "mirrors", "operation"})
 SHOWN_APART = frozenset({"id", "kind", "ledger", "date"})
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The options of a query: as of when, and how old at most, in seconds."""
+    """The options of a query: as of when, how old at most (in seconds), and whether with what waits in the queue."""
 
     at: str | None
     max_age: float | None
+    local: bool
+
+
+local_option = click.option("--local", is_flag=True, help="Show what waits in this home's queue, too, as if it were in force.")
 
 
 class Nouns(Group):
@@ -77,12 +81,13 @@ def _query_command(kind: str) -> click.Command:
     @click.argument("words", nargs=-1, metavar="[where NAME = VALUE [and ...]]")
     @click.option("--at", metavar="SIZE|TIME", help="As it was at this tree size, or at this time.")
     @click.option("--max-age", type=click.FloatRange(min=0), metavar="SECONDS", help="Fail when what is known is older.")
+    @local_option
     @forms()
     @common
-    def query(invocation: Invocation, words: Sequence[str], at: str | None, max_age: float | None) -> None:
+    def query(invocation: Invocation, words: Sequence[str], at: str | None, max_age: float | None, local: bool) -> None:
         if kind in RESERVED:
             raise UsageError(f"{kind} is a reserved word of get", advice=f"Policies of that kind: `ledger-cli get kind {kind}`.")
-        run(_query(invocation, kind, " ".join(words), Asked(at, max_age)))
+        run(_query(invocation, kind, " ".join(words), Asked(at, max_age, local)))
 
     return query
 
@@ -92,9 +97,10 @@ def _query_command(kind: str) -> click.Command:
 @click.argument("words", nargs=-1, metavar="[where NAME = VALUE [and ...]]")
 @click.option("--at", metavar="SIZE|TIME", help="As it was at this tree size, or at this time.")
 @click.option("--max-age", type=click.FloatRange(min=0), metavar="SECONDS", help="Fail when what is known is older.")
+@local_option
 @forms()
 @common
-def get_kind(invocation: Invocation, kind: str, words: Sequence[str], at: str | None, max_age: float | None) -> None:
+def get_kind(invocation: Invocation, kind: str, words: Sequence[str], *, at: str | None, max_age: float | None, local: bool) -> None:
     """Show live policies of a kind whose name is a reserved word here.
 
     For example:
@@ -102,12 +108,16 @@ def get_kind(invocation: Invocation, kind: str, words: Sequence[str], at: str | 
     """
     if not is_kind(kind):
         raise UsageError(f"{kind!r} is no kind", advice="A kind is a letter, then letters, digits, _ or -; at most 64.")
-    run(_query(invocation, kind, " ".join(words), Asked(at, max_age)))
+    run(_query(invocation, kind, " ".join(words), Asked(at, max_age, local)))
 
 
 async def _query(invocation: Invocation, kind: str, clause: str, asked: Asked) -> None:
+    _refuse_past(asked.at, local=asked.local)
     async with invocation.client() as client:
-        answer = await client.get(kind, clause, at=asked.at, max_age=asked.max_age)
+        if asked.local:
+            answer = await client.get_local(kind, clause, max_age=asked.max_age)
+        else:
+            answer = await client.get(kind, clause, at=asked.at, max_age=asked.max_age)
     found, form = answer.policies, invocation.form
     if form == "table" and found:
         output.answer(policy_table(found))
@@ -116,6 +126,11 @@ async def _query(invocation: Invocation, kind: str, clause: str, asked: Asked) -
     elif form != "table":
         output.rows(found, (), form)
     output.note(answer.remark())
+
+
+def _refuse_past(at: str | None, *, local: bool) -> None:
+    if local and at is not None:
+        raise UsageError("what waits in the queue is not of the past", advice="Give --at or --local, not both.")
 
 
 def taken_apart(policy: JSONObject) -> tuple[str, Mapping[str, object]]:
@@ -150,18 +165,20 @@ def _summary(content: Mapping[str, object]) -> str:
 @get.command("policy")
 @click.argument("policy_id", metavar="ID")
 @click.option("--at", metavar="SIZE|TIME", help="As it was at this tree size, or at this time.")
+@local_option
 @forms("json", "jsonl", "id", default="json")
 @common
-def get_policy(invocation: Invocation, policy_id: str, at: str | None) -> None:
+def get_policy(invocation: Invocation, policy_id: str, at: str | None, local: bool) -> None:
     """Show one live policy by its id. Exits 1 when there is none.
 
     For example:
       ledger-cli get policy ID --at 1200
     """
+    _refuse_past(at, local=local)
 
     async def work() -> None:
         async with invocation.client() as client:
-            policy = await client.policy(policy_id, at=at)
+            policy = await client.policy(policy_id, at=at, local=local)
             output.one({"id": policy_id} if invocation.form == "id" else policy, invocation.form)
 
     run(work())

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class Published:
     """What became of one statement.
 
-    `result` is `published`, `unchanged` (it was in force already), `checked` (a dry run) or `refused`.
+    `result` is `published`, `unchanged` (it was in force already), `checked` (a dry run), `queued` (kept in the journal as
+    `operation`, to be delivered later) or `refused`.
     """
 
     id: str
@@ -30,10 +31,13 @@ class Published:
     receipt: bytes | None = None
     position: ChainPosition | None = None
     error: LedgerError | None = None
+    operation: int | None = None
 
     def facts(self) -> dict[str, object]:
         """Return what `-o json` shows."""
         facts: dict[str, object] = {"id": self.id, "kind": self.kind, "index": self.index, "digest": self.digest, "result": self.result}
+        if self.operation is not None:
+            facts["operation"] = self.operation
         return facts if self.error is None else {**facts, "error": {"code": self.error.code, "message": self.error.message}}
 
 

@@ -21,13 +21,15 @@ from ledger.client.authoring import parse_draft, put
 from ledger.client.changes import changes
 from ledger.client.checking import verify_snapshot
 from ledger.client.copy import open_copy
+from ledger.client.delivery import TARGET, WAITING, Deliverer, Delivery, open_journal
 from ledger.client.joining import new_invite
 from ledger.client.place import Place
 from ledger.client.publishing import Manner, Pen, Publisher, dropped, patched
+from ledger.client.queue import Queue, Ways, operation_facts
 from ledger.client.receipts import ReceiptJudge, stored_receipt
 from ledger.client.report import describe, freshness
 from ledger.core.canonical import parse_time
-from ledger.core.errors import NotFoundError, ProofError, StaleError, UnsupportedError
+from ledger.core.errors import NotFoundError, ProofError, StaleError, UnsupportedError, UsageError
 from ledger.core.limits import LIMITS
 from ledger.core.trust.good import parse_claim
 
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from ledger.core.backend import Backend
     from ledger.core.canonical import JSON, JSONObject
     from ledger.core.ports import Clock
+    from ledger.core.statement import Statement
 
 
 class LedgerClient:
@@ -53,6 +56,7 @@ class LedgerClient:
         self.place = place
         self._stack = AsyncExitStack()
         self._copy: Copy | None = None
+        self._queue: Queue | None = None
         self._receipts = ReceiptJudge(vkeys=place.settings.log_vkeys)
 
     @classmethod
@@ -70,7 +74,7 @@ class LedgerClient:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._stack.aclose()
-        self._copy = None
+        self._copy = self._queue = None
 
     # -- what it stands on ---------------------------------------------------------------------------------------
 
@@ -102,16 +106,24 @@ class LedgerClient:
     # -- writing -------------------------------------------------------------------------------------------------
 
     async def publish(
-        self, policies: Sequence[JSON], *, expect: str | None = None, dry_run: bool = False, as_root: bool = False
+        self, policies: Sequence[JSON], *, expect: str | None = None, dry_run: bool = False, as_root: bool = False, queue: bool = False
     ) -> AsyncIterator[Published]:
         """Sign policies and publish them; yield one result each, in order. A refusal is a result, not an exception.
 
         With `expect`, only after that version. Raises FormatError for what is no policy, before anything is sent, and
-        UnreachableError, BusyError or OutcomeUnknown when the ledger gives no answer.
+        UnreachableError, BusyError or OutcomeUnknown when the ledger gives no answer. With `queue` it raises none of these three:
+        what cannot be delivered is kept in the home's journal and delivered later. What waits there already goes first.
         """
         wishes = [put(parse_draft(policy)) for policy in policies]
+        manner = Manner(expect, as_root, dry_run)
+        if queue:
+            for result in await self._publish_queued(wishes, manner):
+                yield result
+            return
+        if not dry_run:
+            await self.deliver()
         publisher = await self._publisher()
-        async for result in publisher.publish(wishes, Manner(expect, as_root, dry_run), self._refresh):
+        async for result in publisher.publish(wishes, manner, self._refresh):
             yield result
 
     async def publish_one(self, policy: JSON, *, expect: str | None = None, as_root: bool = False) -> Published:
@@ -139,10 +151,61 @@ class LedgerClient:
         raise NotFoundError("nothing was published")
 
     async def _publisher(self) -> Publisher:
+        return Publisher(self.copy.backend, self.reader, await self._pen(), self._receipts)
+
+    async def _pen(self) -> Pen:
         await self._fresh_copy(only_empty=True)
-        network, place = await self.copy.network(), self.place
-        author = await asyncio.to_thread(place.author)
-        return Publisher(self.copy.backend, self.reader, Pen(author, network, place.clock), self._receipts)
+        return Pen(await asyncio.to_thread(self.place.author), await self.copy.network(), self.place.clock)
+
+    # -- the local queue -----------------------------------------------------------------------------------------
+
+    async def deliver(self) -> Delivery:
+        """Deliver what waits in this home's queue; nothing to do in most homes. Refusals become dead letters.
+
+        Raises UnreachableError, BusyError or OutcomeUnknown when the ledger gives no answer; what is not settled keeps waiting.
+        """
+        if self.place.foreign or not await self._has_journal():
+            return Delivery()
+        journal = (await self._opened_queue()).journal
+        if not await journal.select(WAITING, target=TARGET):
+            return Delivery()
+        return await Deliverer(journal, await self.backend(), self._receipts).deliver()
+
+    async def operations(self, *, everything: bool = False) -> list[dict[str, object]]:
+        """Return what is on its way, and the dead letters; with `everything`, also what was delivered lately."""
+        found = await (await self._opened_queue()).operations(everything=everything) if await self._has_journal() else []
+        return [operation_facts(one) for one in found]
+
+    async def retry_operation(self, number: int) -> Published:
+        """Try an operation again, signed anew if another version came first. `result` says what became of it."""
+        queue = await self._opened_queue()
+        return await queue.retry(number, await self._pen(), self._ways())
+
+    async def drop_operation(self, number: int) -> dict[str, object]:
+        """Forget an operation that is queued or dead; return it as it was. ConflictError for one that was sent."""
+        return operation_facts(await (await self._opened_queue()).drop(number), "dropped")
+
+    async def _publish_queued(self, wishes: Sequence[Wish], manner: Manner) -> list[Published]:
+        queue = await self._opened_queue()
+        return await queue.publish(wishes, manner, await self._pen(), self._ways())
+
+    def _ways(self) -> Ways:
+        return Ways(self.deliver, self._refresh)
+
+    async def _opened_queue(self) -> Queue:
+        if self.place.foreign:
+            raise UsageError("the queue of a home is for its own ledger", advice="Leave --ledger out.")
+        if self._queue is None:
+            journal = await asyncio.to_thread(open_journal, self.place.home, self.place.clock)
+            self._stack.push_async_callback(asyncio.to_thread, journal.close)
+            self._queue = Queue(journal, self.reader)
+        return self._queue
+
+    async def _queued(self) -> list[Statement]:
+        return await (await self._opened_queue()).statements() if await self._has_journal() else []
+
+    async def _has_journal(self) -> bool:
+        return await asyncio.to_thread(self.place.home.journal.exists)
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -170,6 +233,12 @@ class LedgerClient:
         answer = await self.reader.get(kind, clause, at=at)
         return replace(answer, stale=stale)
 
+    async def get_local(self, kind: str, clause: str = "", *, max_age: float | None = None) -> Answer:
+        """Do as `get` does, as if what waits in this home's queue were in force: it says `ledger: local`."""
+        await self._fresh_copy(only_empty=True)
+        stale = await self._stale(max_age if max_age is not None else self.place.settings.max_age)
+        return replace(await self.reader.get(kind, clause, queued=await self._queued()), stale=stale)
+
     async def _stale(self, max_age: float | None) -> str | None:
         now = int(self.place.clock.now())
         fresh = await self.copy.store.read(lambda snapshot: freshness(snapshot, now))
@@ -178,10 +247,10 @@ class LedgerClient:
             raise StaleError(f"what is known here is {age}", age=fresh.age)
         return fresh.reason or None if fresh.stale and not self.copy.is_log else None
 
-    async def policy(self, policy_id: str, *, at: int | str | None = None) -> JSONObject:
-        """Return one live policy as shown. NotFoundError when there is none."""
+    async def policy(self, policy_id: str, *, at: int | str | None = None, local: bool = False) -> JSONObject:
+        """Return one live policy as shown; with `local`, what waits in this home's queue too. NotFoundError when there is none."""
         await self._fresh_copy(only_empty=True)
-        return await self.reader.policy(policy_id, at=at)
+        return await self.reader.policy(policy_id, at=at, queued=await self._queued() if local else ())
 
     async def history(self, policy_id: str) -> list[VersionSeen]:
         """Return every version of a policy, oldest first. NotFoundError for an id that was never accepted."""

@@ -129,7 +129,7 @@ class Publisher:
         for wish in wishes:
             record = records.get(wish.id)
             is_last = record is not None and latest[wish.id] == record.digest
-            if record is not None and is_last and manner.expect is None and _stands(wish, record):
+            if record is not None and is_last and manner.expect is None and stands(wish, record):
                 found.append(_Bound(wish, None, record))
                 continue
             prev = manner.expect if manner.expect is not None else latest.get(wish.id)
@@ -184,7 +184,7 @@ def _unchanged(bound: _Bound) -> Published:
     return Published(record.id, record.kind, "unchanged", record.digest, record.index)
 
 
-def _stands(wish: Wish, record: Record) -> bool:
+def stands(wish: Wish, record: Record) -> bool:
     """Tell whether the wish is fulfilled already: by equal JCS bytes (FORMATS 1)."""
     if wish.op == "drop":
         return not record.live

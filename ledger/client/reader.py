@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ledger.client.answers import Answer, EntrySeen, VersionSeen
 from ledger.client.authoring import show
+from ledger.client.local import LocalState
 from ledger.core.canonical import is_hex64, is_time, parse_time
 from ledger.core.envelope import parse_envelope
 from ledger.core.errors import FormatError, NotFoundError, UsageError
@@ -13,10 +14,11 @@ from ledger.core.limits import LIMITS
 from ledger.query import matches, parse_where
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ledger.core.canonical import JSONObject
     from ledger.core.state import Record, StateView
+    from ledger.core.statement import Statement
     from ledger.engine.snapshot import Snapshot, StoredVoid, Version
     from ledger.engine.store import Store
 
@@ -30,26 +32,29 @@ class Reader:
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    async def get(self, kind: str, clause: str = "", *, at: int | str | None = None) -> Answer:
-        """Return live policies of `kind` (or `all`) that meet the clause, as of `at` (a size or a time)."""
+    async def get(self, kind: str, clause: str = "", *, at: int | str | None = None, queued: Sequence[Statement] = ()) -> Answer:
+        """Return live policies of `kind` (or `all`) that meet the clause, as of `at` (a size or a time).
+
+        With `queued` statements, as if those were in force; what they made says `ledger: local`.
+        """
         condition = parse_where(clause)
 
         def work(snapshot: Snapshot) -> Answer:
             size = size_at(snapshot, at)
-            state = snapshot.state(None if at is None else size)
+            state = LocalState(snapshot.state(None if at is None else size), queued, size=size)
             kinds = state.kinds() if kind == ALL else [kind]
-            records = (record for name in kinds for record in state.of_kind(name))
-            policies = (show(record) for record in records)
+            records = (found for name in kinds for found in state.of_kind(name))
+            policies = (show(record, ledger=ledger) for record, ledger in records)
             return Answer(size, [policy for policy in policies if matches(condition, policy)])
 
         return await self.store.read(work)
 
-    async def policy(self, policy_id: str, *, at: int | str | None = None) -> JSONObject:
-        """Return one live policy. NotFoundError when there is none of that id, or when it was dropped."""
+    async def policy(self, policy_id: str, *, at: int | str | None = None, queued: Sequence[Statement] = ()) -> JSONObject:
+        """Return one live policy. NotFoundError when there is none of that id, or when it was dropped. `queued` as in `get`."""
 
         def work(snapshot: Snapshot) -> JSONObject:
             size = size_at(snapshot, at)
-            record = snapshot.state(None if at is None else size).record(policy_id)
+            record, ledger = LocalState(snapshot.state(None if at is None else size), queued, size=size).record(policy_id)
             if record is None:
                 raise NotFoundError(f"no policy {policy_id} at size {size}")
             if not record.live:
@@ -58,7 +63,7 @@ class Reader:
                     advice=f"See what it was with `ledger-cli history {policy_id}`; publishing the id again brings it back.",
                     index=record.index,
                 )
-            return show(record)
+            return show(record, ledger=ledger)
 
         return await self.store.read(work)
 

@@ -15,7 +15,7 @@ from ledger.core.errors import ConflictError, NotFoundError
 from ledger.engine.database import Database, Schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     import apsw
@@ -100,16 +100,21 @@ class Journal:
 
     async def add(self, target: str, digest: str, payload: bytes) -> Operation:
         """Write an intent down. Adding the same digest for the same target again gives the operation there is."""
+        (operation,) = await self.add_many(target, [(digest, payload)])
+        return operation
 
-        def work(connection: apsw.Connection) -> Operation:
+    async def add_many(self, target: str, intents: Sequence[tuple[str, bytes]]) -> list[Operation]:
+        """Write intents down, digest and payload each: all of them or none. Returns the operations in the same order."""
+
+        def work(connection: apsw.Connection) -> list[Operation]:
             now = self._clock.now()
-            connection.execute(
+            connection.executemany(
                 "INSERT INTO operation(target, digest, payload, state, attempts, created, changed) VALUES(?,?,?,?,0,?,?)"
                 " ON CONFLICT(target, digest) DO NOTHING",
-                (target, digest, payload, State.QUEUED.value, now, now),
+                [(target, digest, payload, State.QUEUED.value, now, now) for digest, payload in intents],
             )
-            row = connection.execute(_SELECT + "WHERE target=? AND digest=?", (target, digest)).fetchone()
-            return _operation(row)
+            sql = _SELECT + "WHERE target=? AND digest=?"
+            return [_operation(connection.execute(sql, (target, digest)).fetchone()) for digest, _ in intents]
 
         return await self._database.write(work)
 
@@ -127,6 +132,27 @@ class Journal:
             return _get(connection, number)
 
         return await self._database.write(work)
+
+    async def renew(self, number: int, digest: str, payload: bytes) -> Operation:
+        """Give a dead operation another statement, signed anew, and queue it. ConflictError if it is not dead."""
+
+        def work(connection: apsw.Connection) -> Operation:
+            present = _get(connection, number)
+            if present.state is not State.DEAD:
+                raise ConflictError(f"operation {number} is {present.state}: only a dead one is signed anew", number=number)
+            connection.execute(
+                "UPDATE operation SET digest=?, payload=?, state=?, reason=NULL, place=NULL, changed=? WHERE number=?",
+                (digest, payload, State.QUEUED.value, self._clock.now(), number),
+            )
+            return _get(connection, number)
+
+        return await self._database.write(work)
+
+    async def forget(self, keep: int) -> None:
+        """Forget final operations but the newest `keep`."""
+        newest = "SELECT number FROM operation WHERE state=?1 ORDER BY number DESC LIMIT ?2"
+        sql = f"DELETE FROM operation WHERE state=?1 AND number NOT IN ({newest})"  # noqa: S608 - made of constants
+        await self._database.write(lambda connection: connection.execute(sql, (State.FINAL.value, keep)))
 
     async def drop(self, number: int) -> None:
         """Forget an operation that is not on its way: queued or dead. ConflictError for others."""

@@ -37,6 +37,7 @@ from ledger.http.service import Bound, Listeners, World, announce, keep_certific
 from ledger.http.state_routes import StateRoutes
 from ledger.http.token_routes import TokenRoutes
 from ledger.node.condition import Condition, Running
+from ledger.node.delivering import Delivering
 from ledger.node.following import Following, Pace
 from ledger.node.sources import open_sources
 from ledger.node.sync_route import SyncRoute
@@ -71,6 +72,7 @@ class Node:
         self.syncer = Syncer(replica, clock=world.clock, evidence=place.home.evidence, moved=self._hear)
         pace = Pace(self.settings.poll)
         self.following = Following(self.syncer, sources, pace=pace, clock=world.clock, log=world.log)
+        self.delivering = Delivering(place, self.store, pace=pace, clock=world.clock, log=world.log)
         self._world = world
         self._hub: Hub | None = None
         self._condition: Condition | None = None
@@ -95,6 +97,7 @@ class Node:
         await asyncio.to_thread(announce, self.home.path, bound, self.store.lock)
         self._tasks = [
             asyncio.create_task(self.following.run(), name="following"),
+            asyncio.create_task(self.delivering.run(), name="delivering"),
             asyncio.create_task(keep_certificate(identity, self._world), name="upkeep"),
         ]
         metrics = None if bound.metrics is None else str(bound.metrics)
