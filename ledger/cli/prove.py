@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -65,29 +66,45 @@ def verify_receipt(invocation: Invocation, file: str, policy_file: str | None) -
 
 
 @click.command("ledger", cls=Command)
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--deep", is_flag=True, help="Also compute the state root that each mark claims.")
 @forms("table", "json")
 @common
-def verify_ledger(invocation: Invocation, deep: bool) -> None:
-    """Recompute everything of one ledger: leaf hashes, tree, checkpoint, signatures, verdicts, state.
+def verify_ledger(invocation: Invocation, file: Path | None, deep: bool) -> None:
+    """Recompute everything of one ledger, or of an exported file: leaf hashes, tree, checkpoint, signatures, verdicts, state.
 
-    Names the first index that is wrong and exits 1.
+    Names the first index that is wrong and exits 1. A file is checked offline, as the ledger of the network that this home
+    pins; where no home is, as that of the network that it names itself.
 
     For example:
       ledger-cli verify ledger
       ledger-cli verify ledger --ledger sqlite:///var/lib/demo/ledger.db -o json
+      ledger-cli verify ledger demo.ledger --deep
     """
-
-    async def work() -> Mapping[str, object]:
-        async with invocation.client(verifies=True) as client:
-            size = await client.copy.size()
-            with output.progress(size, "verifying", show=True) as advance:
-                return await client.verify_ledger(deep=deep, progress=advance)
-
-    facts = run(work())
+    facts = run(_verify_own(invocation, deep=deep)) if file is None else _verify_file(invocation, file, deep=deep)
     output.one(facts, invocation.form)
     if not facts["verified"]:
         raise VerificationError(str(facts["detail"]), advice="Do not use this ledger; sync afresh or restore a backup.")
+
+
+async def _verify_own(invocation: Invocation, *, deep: bool) -> Mapping[str, object]:
+    async with invocation.client(verifies=True) as client:
+        size = await client.copy.size()
+        with output.progress(size, "verifying", show=True) as advance:
+            return await client.verify_ledger(deep=deep, progress=advance)
+
+
+def _verify_file(invocation: Invocation, path: Path, *, deep: bool) -> Mapping[str, object]:
+    from ledger.client.exportcheck import verify_export  # noqa: PLC0415 - loads the engine
+    from ledger.client.exportfile import ExportFile  # noqa: PLC0415 - as above
+
+    with ExportFile(path) as file:
+        pinned = invocation.settings().network
+        if pinned is None:
+            output.note(f"nothing is pinned here: compare the network id {file.header.network} with one that you trust")
+        network = pinned or file.header.network
+        with output.progress(file.header.size, "verifying", show=True) as advance:
+            return {"network": network, **verify_export(file, network, deep=deep, progress=advance).facts()}
 
 
 @click.command("checkpoint", cls=Command)

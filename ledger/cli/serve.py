@@ -48,8 +48,22 @@ def add_to(cli: click.Group) -> None:
     metavar="HOST",
     help="With --create: a name or address in the master's certificate; may be repeated. Clients are told the first one.",
 )
+@click.option(
+    "--accept-fork-risk",
+    type=click.IntRange(min=0),
+    metavar="SIZE",
+    help="After a restore: sign on from this tree size although nothing proves that it was the last. A wrong size forks the log.",
+)
 @common
-def master(invocation: Invocation, listen: str | None, metrics_listen: str | None, create: str | None, hosts: tuple[str, ...]) -> None:
+def master(
+    invocation: Invocation,
+    *,
+    listen: str | None,
+    metrics_listen: str | None,
+    create: str | None,
+    hosts: tuple[str, ...],
+    accept_fork_risk: int | None,
+) -> None:
     """Serve this home's network; JSON log lines on stderr; SIGTERM or Ctrl-C drains and stops.
 
     For example:
@@ -63,10 +77,10 @@ def master(invocation: Invocation, listen: str | None, metrics_listen: str | Non
     if hosts and create is None:
         raise UsageError("--name says whom to create, and there is no --create", advice="Add --create NAME, or leave --name out.")
     home = Home(invocation.home_path())
-    settings = invocation.settings(listen=listen, metrics_listen=metrics_listen)
+    settings = invocation.settings(listen=listen, metrics_listen=metrics_listen, accept_fork_risk=accept_fork_risk)
     if create is not None and not home.exists:
         _create(home, NewNetwork(name=create, url=_told(settings.listen or DEFAULT_LISTEN, hosts), hosts=hosts))
-        settings = invocation.settings(listen=listen, metrics_listen=metrics_listen)
+        settings = invocation.settings(listen=listen, metrics_listen=metrics_listen, accept_fork_risk=accept_fork_risk)
     home.require()
     if settings.role != "master":
         raise UsageError(f"{home.path} is the home of a {settings.role}, not of a master", advice="Name the master's home with --home.")

@@ -37,7 +37,9 @@ class Checked:
         return {name: getattr(self, name) for name in names}
 
 
-class _WrongError(Exception):
+class WrongError(Exception):
+    """Something does not agree: what, and at which entry."""
+
     def __init__(self, detail: str, index: int | None = None) -> None:
         super().__init__(detail)
         self.index = index
@@ -57,7 +59,7 @@ def verify_snapshot(snapshot: Snapshot, network: str, *, deep: bool = False, pro
         run.tree(head.root)
         run.checkpoint(head.size, head.root)
         root = run.state_root()
-    except _WrongError as wrong:
+    except WrongError as wrong:
         return Checked(head.size, head.root.hex(), str(wrong), verified=False, index=wrong.index, accepted=run.accepted, void=run.void)
     return Checked(head.size, head.root.hex(), "everything agrees", verified=True, accepted=run.accepted, void=run.void, state_root=root)
 
@@ -77,7 +79,7 @@ class _Run:
         while start < size:
             page = self._snapshot.entries(start, size)
             if not page:
-                raise _WrongError(f"entry {start} is missing", start)
+                raise WrongError(f"entry {start} is missing", start)
             self._leaves(start, page)
             for index, entry in enumerate(page, start):
                 self._entry(index, entry)
@@ -89,7 +91,7 @@ class _Run:
         leaves = leaf_hashes(page)
         for index, leaf in enumerate(leaves, start):
             if self._snapshot.read(0, index) != leaf:
-                raise _WrongError(f"entry {index} was changed: its bytes do not make its leaf hash", index)
+                raise WrongError(f"entry {index} was changed: its bytes do not make its leaf hash", index)
         first = self._place()
         nodes = self._frontier.append_many(leaves)
         stored = dict(
@@ -97,7 +99,7 @@ class _Run:
         )
         for place, node in nodes:
             if stored.get(place) != node:
-                raise _WrongError(f"a tree node over entries {start} to {start + len(page) - 1} is not what they make")
+                raise WrongError(f"a tree node over entries {start} to {start + len(page) - 1} is not what they make")
 
     def _place(self) -> int:
         return 2 * self._frontier.size - self._frontier.size.bit_count()
@@ -108,16 +110,16 @@ class _Run:
         try:
             verdict = judge(self._state, entry, index)
         except UnsupportedError as error:
-            raise _WrongError(f"entry {index}: {error.message}", index) from error
+            raise WrongError(f"entry {index}: {error.message}", index) from error
         stored = self._snapshot.void(index)
         if isinstance(verdict, Void):
             self.void += 1
             if stored is None:
-                raise _WrongError(f"entry {index} is void ({verdict.reason}) but stands as accepted", index)
+                raise WrongError(f"entry {index} is void ({verdict.reason}) but stands as accepted", index)
             return
         self.accepted += 1
         if stored is not None:
-            raise _WrongError(f"entry {index} is in force but stands as void ({stored.reason})", index)
+            raise WrongError(f"entry {index} is in force but stands as void ({stored.reason})", index)
         self._state.apply(verdict)
 
     def _mark(self, index: int) -> None:
@@ -127,29 +129,29 @@ class _Run:
         if isinstance(claim, dict):
             at = claim["size"]
             if isinstance(at, int) and self._snapshot.state(at).state_root() != claim["root"]:
-                raise _WrongError(f"the mark at {index - 1} has a state root for size {at} that is not the state's", index - 1)
+                raise WrongError(f"the mark at {index - 1} has a state root for size {at} that is not the state's", index - 1)
 
     def tree(self, root: bytes) -> None:
         """Compare the root hash of all entries with the stored head."""
         if self._frontier.root() != root:
-            raise _WrongError("the entries do not make the root hash of the stored head")
+            raise WrongError("the entries do not make the root hash of the stored head")
 
     def checkpoint(self, size: int, root: bytes) -> None:
         """Check the newest note: signed by an open log key, for this very tree."""
         note = self._snapshot.checkpoint()
         if note is None:
-            raise _WrongError("there is no signed checkpoint")
+            raise WrongError("there is no signed checkpoint")
         try:
             claim = parse_claim(note)
             judge_good(note, placed_roots(self._snapshot.connection))
         except BadSourceError as error:
-            raise _WrongError(f"the newest checkpoint is not good: {error.message}") from error
+            raise WrongError(f"the newest checkpoint is not good: {error.message}") from error
         if (claim.size, claim.root) != (size, root):
-            raise _WrongError(f"the newest checkpoint is for size {claim.size}, and not for the tree of the {size} entries stored")
+            raise WrongError(f"the newest checkpoint is for size {claim.size}, and not for the tree of the {size} entries stored")
 
     def state_root(self) -> str:
         """Compare the state of the fold from scratch with the stored one; return its root."""
         root = self._state.state_root()
         if self._snapshot.state().state_root() != root:
-            raise _WrongError("the stored state is not what the entries make")
+            raise WrongError("the stored state is not what the entries make")
         return root

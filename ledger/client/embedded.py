@@ -39,12 +39,18 @@ TRAITS = Traits(compare_and_set=True, checkpoints=True, instant_finality=True)
 class SqliteBackend:
     """See `ledger.core.backend.Backend` for the contract. For one event loop."""
 
-    def __init__(self, path: Path, keys: SequencerKeys | None, clock: Clock, observer: Observer | None = None) -> None:
-        """Open the ledger at `path` for reading (blocking). Without keys nothing can be appended. Raises as `Store.open` does."""
+    def __init__(
+        self, path: Path, keys: SequencerKeys | None, clock: Clock, observer: Observer | None = None, *, accept_fork_risk: int | None = None
+    ) -> None:
+        """Open the ledger at `path` for reading (blocking). Without keys nothing can be appended. Raises as `Store.open` does.
+
+        With `accept_fork_risk` an operator says that a restored log of that size is the newest there is.
+        """
         self._path = path
         self._keys = keys
         self._clock = clock
         self._observer = observer
+        self._accepted = accept_fork_risk
         self._reader = Store.open(path, writable=False)
         self._sequencer: Sequencer | None = None
         self._opening = asyncio.Lock()
@@ -126,6 +132,11 @@ class SqliteBackend:
         sequencer = Sequencer(store, self._keys, clock=self._clock, observer=self._observer)
         try:
             await sequencer.start()
+            if self._accepted is not None and sequencer.fork_risk is not None:
+                await sequencer.accept_fork_risk(self._accepted)
+                await sequencer.close()
+                sequencer = Sequencer(store, self._keys, clock=self._clock, observer=self._observer)
+                await sequencer.start()
         except BaseException:
             await sequencer.close()
             await asyncio.to_thread(store.close)
@@ -167,7 +178,8 @@ class SqliteScheme:
         """Return the ledger in the file that the URL names, written with the log keys of the context's home."""
         phrase = context.settings.passphrase
         keys = load_sequencer_keys(KeyStore(context.home.keys, None if phrase is None else phrase.encode()))
-        return await asyncio.to_thread(SqliteBackend, url.file(), keys, context.clock, context.observer)
+        risk = context.settings.accept_fork_risk
+        return await asyncio.to_thread(SqliteBackend, url.file(), keys, context.clock, context.observer, accept_fork_risk=risk)
 
 
 scheme = SqliteScheme()

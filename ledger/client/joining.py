@@ -70,12 +70,12 @@ async def join_home(
     """
     token = parse_join_token(line)
     home = Home(path)
-    await asyncio.to_thread(_refuse_strange, path)
+    await asyncio.to_thread(refuse_strange, path)
     await asyncio.to_thread(home.create)
     return await _Joining(home, token, clock or SystemClock(), hosts).join(progress)
 
 
-def _refuse_strange(path: Path) -> None:
+def refuse_strange(path: Path) -> None:
     """Raise UsageError when the directory holds what no home holds; what an earlier join left there is used."""
     strange = sorted(one.name for one in path.iterdir() if one.name not in LEFTOVERS) if path.is_dir() else []
     if strange and not Home(path).exists:

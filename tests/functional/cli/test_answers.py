@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
-ELSEWHERE = ("create network", "join", "get invites", "get void")  # test_usage.py, test_served.py, tests/unit/client/test_answers.py
+# test_usage.py, test_served.py, tests/unit/client/test_answers.py; test_queue.py; test_archive.py
+ELSEWHERE = (
+    *("create network", "join", "get invites", "get void"),
+    *("get operations", "retry operation", "drop operation"),
+    *("backup", "restore", "import"),
+)
 
 
 def first(value: Any) -> Any:

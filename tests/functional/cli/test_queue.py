@@ -119,7 +119,8 @@ def test_refusals_become_dead_letters_that_can_be_retried_or_dropped(own_network
     node.publish({"site": {"id": "wien", "n": 1}}, words=("--wait",))
     own_network.master.stop()
     queue(node, {"site": {"id": "wien", "n": 2}}, {"site": {"id": "graz", "n": 1}}, {"site": {"id": "linz"}})
-    assert node("drop", "operation", "3", "-o", "json").good().json["state"] == "dropped"
+    gone = node("drop", "operation", "3", "-o", "json").good().json
+    assert (list(gone), gone["state"]) == (SHAPES["drop operation NUMBER"], "dropped")
     assert (node("drop", "operation", "3").code, node("retry", "operation", "3").code, node("retry", "operation", "x").code) == (1, 1, 2)
     ran = node("retry", "operation", "1", "-o", "json").good()
     assert (results(ran.json), "queued, not published" in ran.err) == (["queued"], True)
@@ -133,6 +134,7 @@ def test_refusals_become_dead_letters_that_can_be_retried_or_dropped(own_network
     assert node("retry", "operation", "2").code == 5  # it is delivered
 
     (again,) = node("retry", "operation", "1", "-o", "json").good().json
+    assert list(again) == SHAPES["retry operation NUMBER"]
     assert (again["result"], again["digest"] != dead["digest"]) == ("published", True)
     assert [one["body"]["n"] for one in admin_cli("history", "wien", "-o", "json").json] == [1, 7, 2]
     assert node("drop", "operation", "1").code == 5

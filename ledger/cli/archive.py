@@ -1,0 +1,173 @@
+"""`backup`, `restore`, `export`, `import`: one ledger as one file, and back."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+from ledger.core.errors import ConflictError, UnavailableError, UsageError
+from ledger.home.clock import SystemClock
+from ledger.home.home import Home
+
+from . import output
+from .options import Invocation, common, run
+from .options import output as forms
+from .verbs import Command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ledger.client.exportfile import Header
+    from ledger.client.restoring import Brought
+
+FORMATS = click.Choice(["metaledger"])
+file_argument = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+
+
+def add_to(cli: click.Group) -> None:
+    """Hang these commands under the root."""
+    cli.add_command(backup)
+    cli.add_command(restore)
+    cli.add_command(export)
+    cli.add_command(import_command)
+
+
+@click.command(cls=Command)
+@file_argument
+@forms("table", "json")
+@common
+def backup(invocation: Invocation, file: Path) -> None:
+    """Copy this home's ledger into a new file while it is in use, and verify the copy.
+
+    The file holds the log or the replica with its state. Keys, certificates and head.json are not in it: keep keys apart,
+    and never put a copy of head.json back.
+
+    For example:
+      ledger-cli backup /var/backups/ledger-2026-11-22.db
+    """
+
+    async def work() -> dict[str, object]:
+        from ledger.client.restoring import backup_copy  # noqa: PLC0415 - loads the engine
+
+        async with invocation.client(verifies=True) as client:
+            network, size = await client.copy.network(), await client.copy.size()
+            with output.progress(size, "verifying", show=True) as advance:
+                checked = await backup_copy(client.place, network, file, advance)
+        names = ("size", "root", "state_root", "verified")
+        return {"file": str(file), "network": network, **{name: getattr(checked, name) for name in names}}
+
+    output.one(run(work()), invocation.form)
+
+
+@click.command(cls=Command)
+@file_argument
+@click.option("--from", "sources", metavar="URL", multiple=True, help="Bring newer entries back from this node or relay; may be repeated.")
+@forms("table", "json")
+@common
+def restore(invocation: Invocation, file: Path, sources: Sequence[str]) -> None:
+    """Put a backup in the place of this home's ledger. It is verified first; what lay there is kept beside it.
+
+    A restored log is read, and nothing is signed on it: entries that left after the backup would be forked away. Bring
+    them back with --from, then say with `run master --accept-fork-risk SIZE` that there are no more.
+
+    For example:
+      ledger-cli restore /var/backups/ledger-2026-11-22.db --from https://node-1.example:8444
+    """
+    from ledger.client.restoring import restore as put_back  # noqa: PLC0415 - as above
+
+    _report(run(put_back(invocation.place(), file, sources)), invocation.form)
+
+
+def _report(brought: Brought, form: str) -> None:
+    output.one(brought.facts(), form)
+    for note in brought.notes:
+        output.note(note)
+    if not brought.flagged:
+        return
+    if brought.left is not None and brought.left > brought.size:
+        output.note(
+            f"warning: head.json says that {brought.left} entries left this home; {brought.left - brought.size} of them are missing"
+        )
+    output.note("nothing is signed on this log until an operator says that it is the newest there is: --accept-fork-risk, see docs/cli.md")
+
+
+@click.command(cls=Command)
+@click.option(
+    "-o", "--output", "path", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True), help="Write it there, not to stdout."
+)
+@click.option("--format", "file_format", type=FORMATS, default="metaledger", show_default=True, help="Form of the file.")
+@common
+def export(invocation: Invocation, path: Path | None, file_format: str) -> None:
+    """Write the whole ledger as one file that anybody can verify offline: entries, roots, checkpoint.
+
+    For example:
+      ledger-cli export -o demo.ledger
+      ledger-cli verify ledger demo.ledger
+    """
+    to_stdout = path is None or str(path) == "-"
+    if to_stdout and sys.stdout.isatty():
+        raise UsageError(f"a {file_format} export is not for terminals", advice="Name a file with -o, or pipe it on.")
+
+    async def work() -> Header:
+        from ledger.client.exportfile import write_export  # noqa: PLC0415 - loads the engine
+
+        async with invocation.client() as client:
+            await client.checkpoint()
+            with output.progress(await client.copy.size(), "exporting", show=True) as advance:
+                if path is None or to_stdout:
+                    return await write_export(client.copy.store, output.raw, advance)
+                with _whole_file(path) as file:
+                    return await write_export(client.copy.store, file.write, advance)
+
+    header = run(work())
+    output.note(f"{header.size} entries of network {header.network}" + ("" if to_stdout else f" written to {path}"))
+
+
+@contextmanager
+def _whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a new file for writing that takes its name when the block ends well, and is gone otherwise."""
+    if path.exists():
+        raise ConflictError(f"{path} exists already; it is not overwritten", advice="Name another file, or move it away first.")
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        with draft.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        draft.rename(path)
+    except OSError as error:
+        raise UnavailableError(f"cannot write {path}: {error.strerror}") from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@click.command("import", cls=Command)
+@file_argument
+@click.option("--from", "file_format", type=FORMATS, default="metaledger", show_default=True, help="Form of the file.")
+@forms("table", "json")
+@common
+def import_command(invocation: Invocation, file: Path, file_format: str) -> None:
+    """Bring an exported ledger, bit for bit, into a home whose ledger is empty, or into an empty directory.
+
+    Everything is verified first, and all of it is taken or nothing. An empty directory becomes a home that reads this
+    ledger; compare the network id with one that you trust.
+
+    For example:
+      ledger-cli import demo.ledger --home ./copy
+    """
+    from ledger.client.exportfile import ExportFile  # noqa: PLC0415 - loads the engine
+    from ledger.client.restoring import import_export  # noqa: PLC0415 - as above
+
+    home = Home(invocation.home_path())
+    known = home.exists
+    with ExportFile(file) as opened, output.progress(opened.header.size, "verifying", show=True) as advance:
+        brought = run(import_export(home, opened, SystemClock(), advance))
+    if not known:
+        output.note(f"this home was empty: it pins the network that the {file_format} file names, {brought.network}; compare it")
+    _report(brought, invocation.form)
