@@ -199,7 +199,7 @@ def test_a_damaged_ledger_is_not_backed_up_and_a_damaged_backup_not_restored(cli
     cli("backup", str(path)).good()
     for database in (cli.home / "ledger.db", path):
         connection = sqlite3.connect(database)
-        connection.execute("UPDATE entry SET bytes = CAST(replace(CAST(bytes AS TEXT), 'A', 'B') AS BLOB) WHERE idx = 5")
+        connection.execute("UPDATE entry SET bytes = CAST(replace(CAST(bytes AS TEXT), 'eyJ', 'fyJ') AS BLOB) WHERE idx = 5")
         connection.commit()
         connection.close()
     before = (cli.home / "ledger.db").read_bytes()
