@@ -66,8 +66,9 @@ fix: setup ## what ruff can mend by itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: setup ## the CLI reference from --help; the links of the documentation
+docs: setup ## the CLI and API reference from the code; the links of the documentation
 	$(BIN)/python -m tests.support.reference
+	$(BIN)/python -m tests.support.api_reference
 	$(PYTEST) tests/unit/test_house.py -q -k links
 
 bench: setup ## the benchmarks, with their baselines in the same run
