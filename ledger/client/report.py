@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from ledger.client.reader import all_voids
@@ -9,6 +10,7 @@ from ledger.core.canonical import format_time
 from ledger.core.errors import LedgerError
 from ledger.core.note import CLOCK_KIND, line_time, parse_note, parse_vkey
 from ledger.core.trust import TrustState, judge_freshness, newest_line
+from ledger.engine.forkguard import RESTORED
 from ledger.engine.replica import HALTED, TRUST
 from ledger.engine.signing import placed_roots
 
@@ -57,6 +59,7 @@ async def describe(copy: Copy) -> dict[str, object]:
             if trust is None
             else [{"name": one.name, "kind": one.kind.value, "reason": one.evidence.reason} for one in trust.alarms],
             "halted": snapshot.meta(HALTED),
+            "fork_risk": snapshot.meta(RESTORED) if copy.is_log else None,
             "went_back": [] if trust is None else [f"{one.old_size} to {one.size} by root {one.version}" for one in trust.went_back],
         }
 
@@ -64,7 +67,8 @@ async def describe(copy: Copy) -> dict[str, object]:
     settings = place.settings
     identity = {"network": settings.network, "role": settings.role, "name": settings.name, "ledger": place.url.text}
     ledger = await _ask(copy)
-    state, advice = _conclude(facts, ledger, copy)
+    signs = await asyncio.to_thread(_signs, copy)
+    state, advice = _conclude(facts, ledger, copy, signs=signs)
     return {"state": state, **identity, **facts, **ledger, "advice": advice}
 
 
@@ -78,7 +82,15 @@ async def _ask(copy: Copy) -> dict[str, object]:
         return {"ledger_size": None, "ledger_error": f"{error.message} [{error.code}]"}
 
 
-def _conclude(facts: dict[str, object], ledger: dict[str, object], copy: Copy) -> tuple[str, str | None]:
+def _signs(copy: Copy) -> bool:
+    """Tell whether this home holds a key that signs the log."""
+    return copy.is_log and any(name == "log" or name.startswith("log-") for name in copy.place.keys.names())
+
+
+def _conclude(facts: dict[str, object], ledger: dict[str, object], copy: Copy, *, signs: bool) -> tuple[str, str | None]:
+    if facts["fork_risk"] is not None and signs:
+        advice = "Nothing is signed: bring newer entries back with `restore FILE --from URL`, then accept the size: docs/cli.md."
+        return "alarm", advice
     if facts["alarms"]:
         return "alarm", "Keep the evidence directory, compare with other nodes, and tell the network's admins."
     if facts["halted"] is not None:

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import threading
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -221,11 +222,45 @@ def test_a_restored_log_is_not_signed_on_before_an_operator_says_so(cli: Cli, tm
     assert "1 of them are missing" in ran.err
     assert cli("get", "policy", "late").code == 1
     assert cli("publish", "policy", "-", stdin='{"site": {}}').code == 5
+    status = cli("status", "-o", "json")
+    assert (status.code, status.json["state"], status.json["fork_risk"]) == (5, "alarm", "restored from the backup backup")
     kept = ran.json["kept"]
     assert cli("get", "policy", "late", "--ledger", f"sqlite://{kept}").good().json["site"]["n"] == 1
     cli("publish", "policy", "-", stdin='{"site": {"id": "new"}}', METALEDGER_ACCEPT_FORK_RISK=str(size)).good()
     cli("publish", "policy", "-", stdin='{"site": {"id": "newer"}}').good()
     assert cli("verify", "ledger", "--deep", "-o", "json").good().json["size"] == size + 2
+    assert cli("status", "-o", "json").good().json["fork_risk"] is None
+
+
+def test_a_home_that_lost_its_ledger_gets_it_back(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "backup"
+    cli("backup", str(path)).good()
+    for one in cli.home.glob("ledger.db*"):
+        one.unlink()
+    facts = cli("restore", str(path), "-o", "json").good().json
+    assert (facts["kept"], facts["left"]) == (None, facts["size"])
+    assert contents(cli.home / "ledger.db") == contents(path)
+
+
+@pytest.mark.parametrize("verb", ["restore", "import"])
+def test_what_is_interrupted_changes_nothing(cli: Cli, tmp_path: Path, verb: str) -> None:
+    cli.publish(*({"site": {"id": f"s-{number}", "text": "x" * 300}} for number in range(3000)))
+    path = tmp_path / "file"
+    cli(*(("backup", str(path)) if verb == "restore" else ("export", "-o", str(path)))).good()
+    target = cli if verb == "restore" else Cli(tmp_path / "copy")
+    before = cli("status", "-o", "json").json["fork_risk"]
+    process = subprocess.Popen([*PROGRAM, "--home", str(target.home), verb, str(path)], stderr=subprocess.PIPE, env=clean({}))
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(0.9)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    if process.returncode == 130:
+        assert cli("status", "-o", "json").json["fork_risk"] == before
+        assert not list(target.home.glob(".restore-*"))
+        assert not (tmp_path / "copy" / "config.toml").exists()
+        target(verb, str(path)).good()
+    assert process.returncode in (0, 130), err
+    target("verify", "ledger").good()
 
 
 def test_an_online_backup_and_a_way_back_with_the_tail_from_a_node(own_network: LiveNetwork, tmp_path: Path) -> None:
