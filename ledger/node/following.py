@@ -164,7 +164,7 @@ class Following:
     def _answered(self, source: Source) -> None:
         source.answered = int(self._clock.now())
         if source.error is not None and not self.syncer.state.stopped:
-            source.error = None
+            source.error = source.code = None
             self._log.event("source-answers-again", source=source.url)
 
     def _failed(self, source: Source, error: Exception) -> None:
@@ -172,6 +172,7 @@ class Following:
         text = error.message if isinstance(error, LedgerError) else type(error).__name__
         known = source.error == text
         source.failed, source.error = int(self._clock.now()), text
+        source.code = error.code if isinstance(error, LedgerError) else None
         if isinstance(error, AlarmError):
             known = text in self._said
             self._said.append(text)

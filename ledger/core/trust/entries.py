@@ -73,9 +73,10 @@ def judge_tree(state: TrustState, view: ReplicaView, check: TreeCheck, now: int)
         return Judged(_forget(state, ticket), BadSource(evidence_of(ticket, "it cannot show the tree of its note", now)))
     if any(_is_refused(one, check.root_at(one.size)) for one in state.refused):
         return Judged(_unsee(_forget(state, ticket), ticket), BadSource(evidence_of(ticket, "the operator refused this tree", now)))
-    evidence = evidence_of(ticket, f"two trees, different at size {at}", now, differing(at, ours, theirs))
+    reason = f"two trees, different at size {at}"
+    evidence = evidence_of(ticket, f"{reason}: {check.difference}" if check.difference else reason, now, differing(at, ours, theirs))
     notes = (ticket.note, *(() if state.note is None else (state.note,)))
-    alarm = split_view(replace(evidence, notes=notes), claim.size, claim.root)
+    alarm = split_view(replace(evidence, notes=notes, receipts=check.receipts()), claim.size, claim.root)
     return Judged(state.with_alarm(alarm), SplitView(alarm))
 
 

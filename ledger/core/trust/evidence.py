@@ -25,7 +25,10 @@ class TreeHash:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Raw bytes that prove `reason` to others: notes, the roots that came with them, hashes; when (Unix seconds) and from whom."""
+    """Raw bytes that prove `reason` to others: notes, the roots that came with them, hashes; when (Unix seconds) and from whom.
+
+    `receipts` show what stands at one index of the trees that the notes sign.
+    """
 
     reason: str
     source: str
@@ -33,6 +36,7 @@ class Evidence:
     notes: tuple[bytes, ...]
     roots: tuple[bytes, ...] = ()
     hashes: tuple[TreeHash, ...] = ()
+    receipts: tuple[bytes, ...] = ()
 
 
 class AlarmKind(StrEnum):
