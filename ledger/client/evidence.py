@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import asdict
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,7 @@ def keep_evidence(directory: Path, name: str, evidence: Evidence) -> Path:
         "notes": _texts(evidence.notes),
         "roots": _texts(evidence.roots),
         "receipts": _texts(evidence.receipts),
+        "extensions": [asdict(one) for one in evidence.extensions],
         "hashes": [{"whose": one.whose.value, "size": one.size, "root": one.root} for one in evidence.hashes],
     }
     if not path.exists():

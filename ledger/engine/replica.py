@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ledger.core.canonical import sha256_hex
 from ledger.core.envelope import parse_envelope
-from ledger.core.errors import FormatError, NotFoundError, UnsupportedError
+from ledger.core.errors import FormatError, NotFoundError, ProofError, UnsupportedError
 from ledger.core.fold import KNOWN_FOLD, Void, judge, present_root
-from ledger.core.merkle import Frontier, leaf_hashes, tree_root
+from ledger.core.merkle import Frontier, consistency_proof, leaf_hashes, tree_root
 from ledger.core.trust.good import parse_claim
 from ledger.core.trust.state import TrustState
 from ledger.engine.signatures import THREADS, Checked, Good
@@ -67,6 +67,13 @@ class StoredView:
             return tree_root(size, self._snapshot) if 0 <= size <= self.size else None
         except NotFoundError:
             return None
+
+    def extension(self, old: int, new: int) -> Sequence[bytes]:
+        """See ReplicaView."""
+        try:
+            return consistency_proof(old, new, self._snapshot)
+        except (NotFoundError, ProofError):
+            return ()
 
     def roots(self) -> Sequence[PlacedRoot]:
         """See ReplicaView."""

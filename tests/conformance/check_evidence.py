@@ -7,7 +7,7 @@ logged but no contradiction, 1 when it proves nothing."""
 import json
 import re
 import sys
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from functools import partial
 from hashlib import sha256
 from itertools import combinations
@@ -90,10 +90,28 @@ def check_root(raw: bytes) -> tuple[int, list[str]]:
     return body["version"], [one["vkey"] for one in body["log_keys"]]
 
 
+def roots_of(old: int, new: int, start: bytes, proof: list[bytes]) -> tuple[bytes, bytes]:
+    """Return the roots at `old` and `new` that a consistency proof leads to (RFC 9162 section 2.1.4.2); `start` is the root at `old`."""
+    path = [start, *proof] if old & (old - 1) == 0 else proof
+    index, last = old - 1, new - 1
+    while index & 1:
+        index, last = index >> 1, last >> 1
+    before = after = path[0]
+    for sibling in path[1:]:
+        if index & 1 or index == last:
+            before, after = (sha256(b"\x01" + sibling + node).digest() for node in (before, after))
+            while index and not index & 1:
+                index, last = index >> 1, last >> 1
+        else:
+            after = sha256(b"\x01" + after + sibling).digest()
+        index, last = index >> 1, last >> 1
+    return (b"", b"") if last else (before, after)
+
+
 def contradictions(notes: list[dict[str, Any]], logged: list[tuple[str, int, bytes]]) -> list[str]:
     """Return what the keys said that cannot all be true."""
     found = [f"split view: entry {a[1]} of one log is two entries" for a, b in combinations(logged, 2) if a[:2] == b[:2] and a[2] != b[2]]
-    for one, other in combinations(sorted(notes, key=lambda note: note["size"]), 2):
+    for one, other in combinations(sorted(notes, key=lambda note: int(note["size"])), 2):
         if one["origin"] == other["origin"] and one["size"] == other["size"] and one["root"] != other["root"]:
             found.append(f"split view: two trees of size {one['size']}")
         both = one["clocks"].keys() & other["clocks"].keys()
@@ -111,7 +129,13 @@ def check(case: dict[str, Any], vkeys: list[str]) -> tuple[int, list[str]]:
     said = [f"signed: a tree of size {note['size']} with the root {note['root']}" for note in notes]
     said += [f"signed: root {version}" for version, _ in roots]
     said += [f"logged: entry {index}, SHA-256 {sha256(entry).hexdigest()}" for _, index, entry in logged]
-    proven = contradictions(notes, logged)
+    implied = []
+    for one in case["extensions"]:
+        claimed, hashes = bytes.fromhex(one["root"]), [bytes.fromhex(node) for node in one["hashes"]]
+        before, after = roots_of(one["old"], one["new"], claimed, hashes)
+        signed = [note for note in notes if note["size"] == one["new"] and unbase64(note["root"]) == after and before == claimed]
+        implied += [{**note, "size": one["old"], "root": b64encode(before).decode(), "clocks": {}} for note in signed]
+    proven = contradictions([*notes, *implied], logged)
     return (0 if proven else 3 if notes else 1), [*proven, *said] or ["nothing: no key that is trusted signed a note in it"]
 
 

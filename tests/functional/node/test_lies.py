@@ -202,7 +202,12 @@ def same_size(log: Forgery) -> Forgery:
     return log.fork(-1).sites("another")
 
 
+def smaller(log: Forgery) -> Forgery:
+    return log.fork(-3).sites("another")
+
+
 SPLITS = {
+    "smaller": (smaller, "two trees of size {}", 2),
     "dropped": (dropped, "entry {} is missing", 4),
     "reordered": (reordered, "from entry {} on the entries stand in another order", 4),
     "rewritten": (forged, "entry {} is another one", 4),
