@@ -73,9 +73,10 @@ class Forgery:
         return root
 
     @property
-    def vkeys(self) -> list[str]:
-        """Return what a third party trusts: the log keys and the clock keys of the root in force."""
-        return [*(one.vkey for one in self.root.log_keys), *self.root.clock_keys]
+    def trusted(self) -> list[str]:
+        """Return what a third party trusts: log keys, clock keys and admins' keys of the root in force."""
+        root = self.root
+        return [*(one.vkey for one in root.log_keys), *root.clock_keys, *(key.text for key in root.admin_keys.values())]
 
     def signed(self, kind: str, policy: str, body: JSONObject, key: PrivateKey, **changes: Any) -> bytes:
         """Return the entry of a put, signed by `key`, after the last accepted version of its id."""

@@ -95,7 +95,7 @@ class Stage:
 
     def proven(self, case: dict[str, Any]) -> tuple[int, list[str]]:
         """Return what a third party with the keys of the root reads from a case."""
-        return check(case, self.log.vkeys)
+        return check(case, self.log.trusted)
 
     async def begin(self) -> None:
         """Be honest, with some entries more for the next lie to be about; forget the evidence of the one before."""

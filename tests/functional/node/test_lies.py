@@ -149,7 +149,7 @@ REFUSED = {
     "left-out": Lie(left_out, "bad-source", "it cannot show the tree of its note"),
     "wrong-key": Lie(wrong_key, "bad-source", "no log key that is open at size", "^nothing", 1),
     "other-network": Lie(other_network, "bad-source", "of another origin", "^nothing", 1),
-    "hidden-root": Lie(hidden_root, "bad-source", "its entries lack a root that came with it", "^signed: root 2"),
+    "hidden-root": Lie(hidden_root, "bad-source", "its entries lack a root that came with it", "^signed: a root that lists"),
     "junk": Lie(junk, "format", "", NOTHING),
     "endless-checkpoint": Lie(endless_checkpoint, "too-large", "more than the limit", NOTHING),
     "endless-entries": Lie(endless_entries, "bad-source", "cannot be had: the server answers with more than the limit"),
@@ -244,22 +244,21 @@ async def test_third_party_checks_the_file_with_a_script_of_its_own(stage: Stage
     await stage.case()
     (path,) = await asyncio.to_thread(lambda: list((stage.node.home / "evidence").glob("*.json")))
     case = path.read_text()
-    assert await asyncio.to_thread(run_check, path, stage.log.vkeys) == (
+    assert await asyncio.to_thread(run_check, path, stage.log.trusted) == (
         0,
         f"split view: entry {stage.log.size - 4} of one log is two entries",
     )
-    code, said = await asyncio.to_thread(run_check, path, [stage.log.vkey(STRANGER)])
-    assert (code, "signed" in said) == (1, True)
+    assert (await asyncio.to_thread(run_check, path, [stage.log.vkey(STRANGER)]))[0] == 1
     receipt = json.loads(case)["receipts"][0]
     spoiled = base64.b64encode(base64.b64decode(receipt).replace(b"\nindex ", b"\nindex 1")).decode()
     path.write_text(case.replace(receipt, spoiled))
-    assert (await asyncio.to_thread(run_check, path, stage.log.vkeys))[0] == 1
+    assert (await asyncio.to_thread(run_check, path, stage.log.trusted))[0] == 1
     await stage.follows_again(stage.log.renewed())
 
 
-def run_check(path: Path, vkeys: list[str]) -> tuple[int, str]:
+def run_check(path: Path, keys: list[str]) -> tuple[int, str]:
     """Return the exit code of the script and its first line."""
-    ran = subprocess.run([sys.executable, check_evidence.__file__, path, *vkeys], capture_output=True, text=True, check=False)
+    ran = subprocess.run([sys.executable, check_evidence.__file__, path, *keys], capture_output=True, text=True, check=False)
     return ran.returncode, (ran.stdout or ran.stderr).splitlines()[0]
 
 
