@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ledger.client.marks import STATE_ROOT, read_audit
 from ledger.client.reader import all_voids
 from ledger.core.canonical import format_time
 from ledger.core.errors import LedgerError
@@ -53,9 +54,7 @@ async def describe(copy: Copy) -> dict[str, object]:
             "freshness": fresh.level.value,
             "newest_line": None if fresh.time is None else format_time(fresh.time),
             "why": fresh.reason or None,
-            "alarms": []
-            if trust is None
-            else [{"name": one.name, "kind": one.kind.value, "reason": one.evidence.reason} for one in trust.alarms],
+            "alarms": [*_stopping(trust), *_wrong_marks(snapshot)],
             "halted": snapshot.meta(HALTED),
             "went_back": [] if trust is None else [f"{one.old_size} to {one.size} by root {one.version}" for one in trust.went_back],
         }
@@ -66,6 +65,15 @@ async def describe(copy: Copy) -> dict[str, object]:
     ledger = await _ask(copy)
     state, advice = _conclude(facts, ledger, copy)
     return {"state": state, **identity, **facts, **ledger, "advice": advice}
+
+
+def _stopping(trust: TrustState | None) -> list[dict[str, str]]:
+    alarms = () if trust is None else trust.alarms
+    return [{"name": one.name, "kind": one.kind.value, "reason": one.evidence.reason} for one in alarms]
+
+
+def _wrong_marks(snapshot: Snapshot) -> list[dict[str, str]]:
+    return [{"name": one.name, "kind": STATE_ROOT, "reason": one.reason} for one in read_audit(snapshot)[1]]
 
 
 async def _ask(copy: Copy) -> dict[str, object]:

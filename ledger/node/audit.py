@@ -8,12 +8,11 @@ node last ran.
 from __future__ import annotations
 
 import asyncio
-import json
-from dataclasses import asdict, dataclass
-from hashlib import sha256
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ledger.client.evidence import VOID, keep_evidence
+from ledger.client.marks import AUDIT, STATE_ROOT, WrongMark, read_audit, write_audit
 from ledger.core.errors import ProofError
 from ledger.core.limits import LIMITS
 from ledger.core.trust import Evidence, Origin, TreeHash
@@ -27,30 +26,8 @@ if TYPE_CHECKING:
     from ledger.engine.snapshot import Snapshot, StoredVoid
     from ledger.http.logs import EventLog
 
-META = "audit"
-KIND = "state-root"
 MOST = 16
 NOTE_EVERY = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class WrongMark:
-    """The mark at `index` claims `claimed` as the root of the state of `size`; this replica's is `computed`."""
-
-    index: int
-    size: int
-    claimed: str
-    computed: str
-
-    @property
-    def name(self) -> str:
-        """Return the short name by which an operator speaks of this alarm."""
-        return sha256(f"{KIND} {self.index} {self.claimed}".encode()).hexdigest()[:16]
-
-    @property
-    def reason(self) -> str:
-        """Say what is wrong."""
-        return f"the mark at {self.index} has a state root for size {self.size} that is not the state's"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +63,7 @@ class Audit:
 
     async def run(self) -> None:
         """Audit until cancelled."""
-        size, self.marks = await self._replica.store.read(_stored)
+        size, self.marks = await self._replica.store.read(read_audit)
         self._noted = size
         self.void, self.last_void = await self._replica.store.read(_count)
         self.wake()
@@ -116,8 +93,8 @@ class Audit:
 
     async def _note_down(self, size: int) -> None:
         """Store how far the log was looked at. Not at every entry: what is looked at twice is told once more, no worse."""
-        stored = json.dumps({"size": size, "marks": [asdict(one) for one in self.marks]})
-        await self._replica.store.write(lambda transaction: transaction.put_meta(META, stored))
+        stored = write_audit(size, self.marks)
+        await self._replica.store.write(lambda transaction: transaction.put_meta(AUDIT, stored))
         self._noted = size
 
     async def _keep_void(self, void: StoredVoid) -> None:
@@ -127,7 +104,7 @@ class Audit:
     async def _keep_mark(self, mark: WrongMark) -> None:
         hashes = TreeHash(Origin.REPLICA, mark.size, mark.computed), TreeHash(Origin.SOURCE, mark.size, mark.claimed)
         path = await self._keep(mark.name, mark.reason, mark.index, hashes)
-        self._log.write("error", KIND, index=mark.index, size=mark.size, claimed=mark.claimed, computed=mark.computed, evidence=path)
+        self._log.write("error", STATE_ROOT, index=mark.index, size=mark.size, claimed=mark.claimed, computed=mark.computed, evidence=path)
 
     async def _keep(self, name: str, reason: str, index: int, hashes: tuple[TreeHash, ...] = ()) -> str:
         """Keep the entry at `index` with the note under which it stands."""
@@ -141,14 +118,6 @@ class Audit:
         notes = () if note is None else (note,)
         evidence = Evidence(reason, "", int(self._clock.now()), notes, hashes=hashes, receipts=receipts)
         return str(await asyncio.to_thread(keep_evidence, self._evidence, name, evidence))
-
-
-def _stored(snapshot: Snapshot) -> tuple[int, tuple[WrongMark, ...]]:
-    text = snapshot.meta(META)
-    if text is None:
-        return 0, ()
-    stored = json.loads(str(text))
-    return stored["size"], tuple(WrongMark(**one) for one in stored["marks"])
 
 
 def _count(snapshot: Snapshot) -> tuple[int, StoredVoid | None]:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import psutil  # type: ignore[import-untyped] # it has no types
 
+from ledger.client.marks import STATE_ROOT
 from ledger.core.fold import present_root
 from ledger.core.keys import library_name
 from ledger.core.trust import Freshness, judge_freshness, newest_line
-from ledger.node.audit import KIND
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -99,7 +99,7 @@ class Condition:
 
     def _alarms(self) -> list[Mapping[str, object]]:
         stopping = [(alarm.kind.value, alarm.name, alarm.evidence.reason) for alarm in self._running.following.syncer.state.alarms]
-        others = [(KIND, mark.name, mark.reason) for mark in self._running.audit.marks]
+        others = [(STATE_ROOT, mark.name, mark.reason) for mark in self._running.audit.marks]
         return [{"kind": kind, "name": name, "reason": reason} for kind, name, reason in (*stopping, *others)]
 
     def _voids(self) -> Mapping[str, object]:

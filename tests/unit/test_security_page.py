@@ -13,6 +13,7 @@ import pytest
 from auth import used
 from auth.pki import MAX_REQUEST
 from auth.principal import OPERATE_PERMISSIONS, SCOPES
+from ledger.client.marks import STATE_ROOT
 from ledger.core.errors import LedgerError, error_class
 from ledger.core.limits import KIB, LIMITS, MIB
 from ledger.home.clock import SystemClock
@@ -20,7 +21,6 @@ from ledger.home.home import Home
 from ledger.http.call import BODY_SECONDS
 from ledger.http.token_routes import FORM_BYTES
 from ledger.http.transport import KEEPALIVE_SECONDS
-from ledger.node.audit import KIND
 from master.certificates import MOST_A_DAY
 from master.create import NewNetwork, create_network
 from master.defaults import default_permissions
@@ -102,5 +102,5 @@ def test_codes_of_lies_are_those_of_the_code() -> None:
     table = rows("Lies to a node")
     assert {len(row) for row in table} == {5}
     codes = {code for row in table for code in re.findall(r"`([a-z-]+)`", row[1])}
-    assert {code for code in codes if error_class(code) is LedgerError} == {"void-entries", KIND}
+    assert {code for code in codes if error_class(code) is LedgerError} == {"void-entries", STATE_ROOT}
     assert len(table) > 18

@@ -20,6 +20,7 @@ from tests.conformance import check_evidence
 from tests.functional.node.stage import Stage, Victims, staged
 from tests.support.forgery import Forgery, rewritten
 from tests.support.liar import Endless
+from tests.support.live import ledger_cli
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -364,6 +365,8 @@ async def test_wrong_state_root_in_a_mark_is_an_alarm_that_voids_and_stops_nothi
     assert case["reason"] in (await stage.read("/v1/policies?kind=site"))["remark"]
     await stage.follows_again(lies)
     await asyncio.to_thread(stage.node.stop)
+    shown = json.loads((await asyncio.to_thread(ledger_cli, stage.node.home, "status", "-o", "json")).stdout)
+    assert (shown["state"], [one["kind"] for one in shown["alarms"]]) == ("alarm", ["state-root"])
     await asyncio.to_thread(stage.start)
     assert [one["kind"] for one in (await stage.status())["alarms"]] == ["state-root"]
 
