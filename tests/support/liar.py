@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import socket
 import ssl
 import threading
 from dataclasses import dataclass, field
@@ -141,6 +142,10 @@ class _Server(ThreadingHTTPServer):
         """Say nothing when a reader hangs up."""
 
 
+class _Server6(_Server):
+    address_family: int = socket.AF_INET6
+
+
 @contextlib.contextmanager
 def lying(log: Forgery, master: Path, host: str = "127.0.0.1") -> Iterator[Liar]:
     """Serve `log` on loopback while inside, with the certificate of the master whose home is `master`."""
@@ -149,9 +154,9 @@ def lying(log: Forgery, master: Path, host: str = "127.0.0.1") -> Iterator[Liar]
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.load_cert_chain(home.certificate_file, home.certificate_key_file)
     liar = Liar(log)
-    with _Server((host, 0), _handler(liar)) as server:
+    with (_Server6 if ":" in host else _Server)((host, 0), _handler(liar)) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
-        liar.url = f"https://{host}:{server.server_port}"
+        liar.url = f"https://[{host}]:{server.server_port}" if ":" in host else f"https://{host}:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:

@@ -9,6 +9,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -47,7 +48,7 @@ class Stage:
     def start(self) -> None:
         """Start the node and wait until it has asked for everything (blocking)."""
         self.liar.asked.clear()
-        self.node.start()
+        self.node.start(f"{urlsplit(self.liar.url).netloc.rpartition(':')[0]}:0")
         deadline = time.monotonic() + 20
         while not any(path.startswith("/v1/watch") for path in self.liar.asked):
             assert time.monotonic() < deadline, self.node.log_text()[-2000:]
@@ -122,7 +123,7 @@ class Stage:
 
 
 @contextmanager
-def staged(victims: Victims, folder: Path, *, fresh: bool = False) -> Iterator[Stage]:
+def staged(victims: Victims, folder: Path, *, fresh: bool = False, host: str = "127.0.0.1") -> Iterator[Stage]:
     """Run a node on a copy of the victims' home, following a liar that is honest so far (blocking).
 
     A `fresh` one holds nothing, and is not waited for.
@@ -132,7 +133,7 @@ def staged(victims: Victims, folder: Path, *, fresh: bool = False) -> Iterator[S
     if fresh:
         for name in ("ledger.db", "ledger.db-wal", "ledger.db-shm", "head.json"):
             (home / name).unlink(missing_ok=True)
-    with lying(victims.log.fork(), victims.network.home) as liar:
+    with lying(victims.log.fork(), victims.network.home, host) as liar:
         configure(home, ledger=liar.url)
         stage = Stage(Server("node", home), liar, liar.log, victims.network)
         try:

@@ -26,17 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.support.live import LiveNetwork
 
 STRANGER = PrivateKey(b"stranger" * 4)
 MIB = 1024 * 1024
-
-
-@pytest.fixture(scope="session")
-def victims(live_network: LiveNetwork) -> Victims:
-    asyncio.run(live_network.publish(*(f"before-{number}" for number in range(4))))
-    home = asyncio.run(live_network.join("victim"))
-    return Victims(live_network, home, Forgery.read(live_network.home, home))
 
 
 @pytest.fixture(scope="session")
