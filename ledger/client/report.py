@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from ledger.client.marks import STATE_ROOT, read_audit
 from ledger.client.reader import all_voids
 from ledger.core.canonical import format_time
 from ledger.core.errors import LedgerError
@@ -55,9 +56,7 @@ async def describe(copy: Copy) -> dict[str, object]:
             "freshness": fresh.level.value,
             "newest_line": None if fresh.time is None else format_time(fresh.time),
             "why": fresh.reason or None,
-            "alarms": []
-            if trust is None
-            else [{"name": one.name, "kind": one.kind.value, "reason": one.evidence.reason} for one in trust.alarms],
+            "alarms": [*_stopping(trust), *_wrong_marks(snapshot)],
             "halted": snapshot.meta(HALTED),
             "fork_risk": snapshot.meta(RESTORED) if copy.is_log else None,
             "went_back": [] if trust is None else [f"{one.old_size} to {one.size} by root {one.version}" for one in trust.went_back],
@@ -70,6 +69,15 @@ async def describe(copy: Copy) -> dict[str, object]:
     signs = await asyncio.to_thread(_signs, copy)
     state, advice = _conclude(facts, ledger, copy, signs=signs)
     return {"state": state, **identity, **facts, **ledger, "advice": advice}
+
+
+def _stopping(trust: TrustState | None) -> list[dict[str, str]]:
+    alarms = () if trust is None else trust.alarms
+    return [{"name": one.name, "kind": one.kind.value, "reason": one.evidence.reason} for one in alarms]
+
+
+def _wrong_marks(snapshot: Snapshot) -> list[dict[str, str]]:
+    return [{"name": one.name, "kind": STATE_ROOT, "reason": one.reason} for one in read_audit(snapshot)[1]]
 
 
 async def _ask(copy: Copy) -> dict[str, object]:

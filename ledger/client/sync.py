@@ -7,24 +7,33 @@ is kept as evidence in files, one a case, and raised; the replica and its answer
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from hashlib import sha256
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from ledger.client.answers import SyncReport
-from ledger.core.errors import BadSourceError, FormatError, InternalError, NotFoundError, RollbackError, SplitViewError
+from ledger.client.evidence import bad_note, case_name, keep_evidence
+from ledger.core.errors import (
+    BadSourceError,
+    FormatError,
+    InternalError,
+    NotFoundError,
+    ProofError,
+    RollbackError,
+    SplitViewError,
+    TooLargeError,
+)
 from ledger.core.limits import LIMITS
 from ledger.core.trust import (
     BadNote,
     BadSource,
     Behind,
     Current,
+    Evidence,
     Fetch,
     FetchAll,
+    Judged,
     NeedRoot,
     Pending,
     Rollback,
@@ -38,21 +47,20 @@ from ledger.core.trust import (
     judge_tree,
 )
 from ledger.engine.headfile import HeadFile, LeftHead
-from ledger.home.files import write_file
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
     from ledger.core.backend import Head
+    from ledger.core.errors import LedgerError
     from ledger.core.ports import Clock
-    from ledger.core.trust import Evidence, Judged, Verdict
+    from ledger.core.trust import Verdict
     from ledger.engine.replica import Replica
     from ledger.engine.snapshot import StoredHead
 
 MOST_ROOTS = 1_000
-KEPT_CASES = 64
-BAD_SOURCE = "bad-source-"
+UNUSABLE = (FormatError, NotFoundError, TooLargeError)  # what a source gives in place of entries
 HEAD_FILE = "head.json"
 Progress = Callable[[int, int], None]
 
@@ -135,6 +143,9 @@ class Syncer:
             state = self.state
             judged = await self.replica.look(lambda view: judge_note(state, view, note, showing.name, now))
             judged = await self._follow(judged, showing, now)
+        if isinstance(judged.verdict, BadNote):
+            reason = f"this is not a checkpoint of the log that is followed: {judged.verdict.reason}"
+            await self._refuse(bad_note(showing.name, reason, now, note))
         return await self._raise_or_return(judged.verdict)
 
     async def _follow(self, judged: Judged, showing: Showing, now: int) -> Judged:
@@ -163,9 +174,12 @@ class Syncer:
         state = self.state
         async with self.replica.intake() as intake:
             await intake.go_back(step.start)
-            async for page in showing.between(step.start, step.end):
-                await intake.apply(page)
-                fresh = [*fresh, *page] if len(fresh) + len(page) <= LIMITS.page else []
+            try:
+                async for page in showing.between(step.start, step.end):
+                    await intake.apply(page)
+                    fresh = [*fresh, *page] if len(fresh) + len(page) <= LIMITS.page else []
+            except UNUSABLE as error:
+                return Judged(state, BadSource(unusable(step, error, now)))
             judged = await intake.judge(lambda view: judge_entries(state, view, step, now))
             if isinstance(judged.verdict, Taken):
                 intake.take(judged.state)
@@ -181,9 +195,14 @@ class Syncer:
 
     async def _whole_tree(self, state: TrustState, step: FetchAll, showing: Showing, now: int) -> Judged:
         check = TreeCheck(step, state)
-        with suppress(FormatError, NotFoundError):  # it cannot show its tree: `check` is not whole, and the verdict says so
+        at = 0
+        with suppress(*UNUSABLE):  # it cannot show its tree: `check` is not whole, and the verdict says so
             async for page in showing.between(0, step.end):
-                check.add(page)
+                check.add(page, await self.replica.leaves(at, at + len(page)))
+                at += len(page)
+        if check.fork is not None and state.note is not None:
+            with suppress(ProofError):  # a note that this replica cannot reach
+                check.own_receipt = await self.replica.receipt(check.fork, state.note)
         return await self.replica.look(lambda view: judge_tree(state, view, check, now))
 
     async def _remember(self, state: TrustState) -> None:
@@ -206,12 +225,12 @@ class Syncer:
             cls = SplitViewError if isinstance(verdict, SplitView) else RollbackError
             raise cls(verdict.alarm.evidence.reason, evidence=str(path), alarm=verdict.alarm.name)
         if isinstance(verdict, BadSource):
-            name = f"{BAD_SOURCE}{case_name(verdict.evidence)}"
-            path = await asyncio.to_thread(keep_evidence, self._evidence, name, verdict.evidence)
-            raise BadSourceError(f"{verdict.evidence.source}: {verdict.evidence.reason}", evidence=str(path))
-        if isinstance(verdict, BadNote):
-            raise BadSourceError(f"this is not a checkpoint of the log that is followed: {verdict.reason}")
+            await self._refuse(verdict.evidence)
         return verdict
+
+    async def _refuse(self, evidence: Evidence) -> NoReturn:
+        path = await asyncio.to_thread(keep_evidence, self._evidence, case_name(evidence), evidence)
+        raise BadSourceError(f"{evidence.source}: {evidence.reason}", evidence=str(path))
 
 
 class Showing:
@@ -240,6 +259,13 @@ class Showing:
                 self._progress(at - start, end - start)
 
 
+def unusable(step: Fetch, error: LedgerError, now: int) -> Evidence:
+    """Return the evidence for entries that a note promises and its source does not give."""
+    ticket = step.ticket
+    roots = tuple(one.entry for one in ticket.fetched)
+    return Evidence(f"its entries {step.start} to {step.end - 1} cannot be had: {error.message}", ticket.source, now, (ticket.note,), roots)
+
+
 def _remarks(verdict: Verdict) -> tuple[str, ...]:
     match verdict:
         case Taken(went_back_from=int(old), size=size):
@@ -252,32 +278,3 @@ def _remarks(verdict: Verdict) -> tuple[str, ...]:
             return ()
         case _:
             raise InternalError("a verdict that ends nothing")
-
-
-def case_name(evidence: Evidence) -> str:
-    """Return a name for what a source did, the same whenever it does it again: asking on must not fill the disk."""
-    said = "\n".join([evidence.source, evidence.reason, *(sha256(note).hexdigest() for note in evidence.notes)])
-    return sha256(said.encode()).hexdigest()[:16]
-
-
-def keep_evidence(directory: Path, name: str, evidence: Evidence) -> Path:
-    """Write one case to a file that a third party checks offline: notes and roots as they came, and the hashes.
-
-    A case that is there stays as it is. Of bad sources the newest 64 are kept, of alarms all.
-    """
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = directory / f"{name}.json"
-    case = {
-        "reason": evidence.reason,
-        "source": evidence.source,
-        "at": evidence.at,
-        "notes": [base64.b64encode(note).decode() for note in evidence.notes],
-        "roots": [base64.b64encode(root).decode() for root in evidence.roots],
-        "hashes": [{"whose": one.whose.value, "size": one.size, "root": one.root} for one in evidence.hashes],
-    }
-    if not path.exists():
-        write_file(path, json.dumps(case, indent=2).encode() + b"\n")
-        ordered = sorted(directory.glob(f"{BAD_SOURCE}*"), key=lambda one: one.stat().st_mtime_ns)
-        for old in ordered[:-KEPT_CASES]:
-            old.unlink()
-    return path

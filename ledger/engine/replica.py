@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ledger.core.canonical import sha256_hex
 from ledger.core.envelope import parse_envelope
-from ledger.core.errors import FormatError, NotFoundError, UnsupportedError
+from ledger.core.errors import FormatError, NotFoundError, ProofError, UnsupportedError
 from ledger.core.fold import KNOWN_FOLD, Void, judge, present_root
-from ledger.core.merkle import Frontier, leaf_hashes, tree_root
+from ledger.core.merkle import Frontier, consistency_proof, leaf_hashes, tree_root
+from ledger.core.trust.good import parse_claim
 from ledger.core.trust.state import TrustState
 from ledger.engine.signatures import THREADS, Checked, Good
 from ledger.engine.signing import placed_roots
@@ -66,6 +67,13 @@ class StoredView:
             return tree_root(size, self._snapshot) if 0 <= size <= self.size else None
         except NotFoundError:
             return None
+
+    def extension(self, old: int, new: int) -> Sequence[bytes]:
+        """See ReplicaView."""
+        try:
+            return consistency_proof(old, new, self._snapshot)
+        except (NotFoundError, ProofError):
+            return ()
 
     def roots(self) -> Sequence[PlacedRoot]:
         """See ReplicaView."""
@@ -250,6 +258,15 @@ class Replica:
     async def look(self, work: Callable[[StoredView], T]) -> T:
         """Run `work` on the replica as it is."""
         return await self.store.read(lambda snapshot: work(StoredView(snapshot)))
+
+    async def leaves(self, start: int, end: int) -> list[bytes]:
+        """Return the leaf hashes `start … end-1`, as far as there are so many."""
+        return await self.store.read(lambda one: one.read_many([(0, index) for index in range(start, min(end, one.head().size))]))
+
+    async def receipt(self, index: int, note: bytes) -> bytes:
+        """Return the receipt of an entry under a good note of a tree that is held. ProofError when it is not in it."""
+        size = parse_claim(note).size
+        return await self.store.read(lambda snapshot: snapshot.receipt(index, size, note))
 
     async def halted(self) -> str | None:
         """Return why this replica takes no more entries: its root asks for a fold that this program does not know."""

@@ -105,10 +105,10 @@ class Transaction(Snapshot):
         self.view.flush()
         return super().state(size)
 
-    def history(self, policy: str) -> list[Version]:
+    def history(self, policy: str, start: int = 0) -> list[Version]:
         """See Snapshot."""
         self.view.flush()
-        return super().history(policy)
+        return super().history(policy, start)
 
     def changes(self, start: int, *, most: int = LIMITS.page) -> list[Record]:
         """See Snapshot."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import psutil  # type: ignore[import-untyped] # it has no types
 
+from ledger.client.marks import STATE_ROOT
 from ledger.core.fold import present_root
 from ledger.core.keys import library_name
 from ledger.core.trust import Freshness, judge_freshness, newest_line
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ledger.http.feed import Hub
     from ledger.http.metrics import Metrics
     from ledger.http.server import HttpServer
+    from ledger.node.audit import Audit
     from ledger.node.following import Following
 
 
@@ -36,6 +38,7 @@ class Running:
     hub: Hub
     server: HttpServer
     identity: ServerIdentity
+    audit: Audit
 
 
 class Condition:
@@ -70,7 +73,7 @@ class Condition:
     def remark(self) -> str | None:
         """Return what people should know of every answer: that it may be old, or that nothing new is taken. None when all is well."""
         freshness = self.freshness()
-        parts = (f"stale: {freshness.reason}" if freshness.stale else None, self._stopped())
+        parts = (f"stale: {freshness.reason}" if freshness.stale else None, self._stopped(), self._alarmed())
         return "; ".join(part for part in parts if part) or None
 
     def unready(self) -> str | None:
@@ -88,6 +91,20 @@ class Condition:
             return f"the sync stopped: {self._halted}"
         alarms = self._running.following.syncer.state.alarms
         return f"the sync stopped: {alarms[0].kind}, see evidence/{alarms[0].name}.json" if alarms else None
+
+    def _alarmed(self) -> str | None:
+        """Return the alarm that stops nothing: a mark whose state root is not the state's."""
+        marks = self._running.audit.marks
+        return f"{marks[0].reason}, see evidence/{marks[0].name}.json" if marks else None
+
+    def _alarms(self) -> list[Mapping[str, object]]:
+        stopping = [(alarm.kind.value, alarm.name, alarm.evidence.reason) for alarm in self._running.following.syncer.state.alarms]
+        others = [(STATE_ROOT, mark.name, mark.reason) for mark in self._running.audit.marks]
+        return [{"kind": kind, "name": name, "reason": reason} for kind, name, reason in (*stopping, *others)]
+
+    def _voids(self) -> Mapping[str, object]:
+        audit = self._running.audit
+        return {"count": audit.void, "last": None if audit.last_void is None else asdict(audit.last_void)}
 
     async def status(self) -> Mapping[str, object]:
         """Return everything that an operator wants to know at a glance."""
@@ -112,7 +129,8 @@ class Condition:
             "checkpoint_time": freshness.time,
             "checkpoint_age": freshness.age,
             "halted": self._halted,
-            "alarms": [{"kind": alarm.kind, "name": alarm.name, "reason": alarm.evidence.reason} for alarm in state.alarms],
+            "alarms": self._alarms(),
+            "void": self._voids(),
             "went_back": [asdict(one) for one in state.went_back],
             "waiting_notes": len(state.pending),
             "sources": [source.facts() for source in running.following.sources],
@@ -137,7 +155,8 @@ class Condition:
         gauges: dict[str, tuple[str, Callable[[], float]]] = {
             "log_size": ("Entries of the newest verified tree.", lambda: running.hub.head.size),
             "checkpoint_age_seconds": ("Age of the newest clock line; -1 if it cannot be told.", self._age),
-            "alarms": ("Alarms that stop the sync.", lambda: len(running.following.syncer.state.alarms)),
+            "alarms": ("Alarms: those that stop the sync, and wrong state roots in marks.", lambda: len(self._alarms())),
+            "void_entries": ("Entries without effect that the log holds all the same.", lambda: running.audit.void),
             "source_requests": ("Requests sent to sources.", lambda: sum(one.backend.requests for one in sources)),
             "source_bytes": ("Bytes of bodies that sources sent.", lambda: sum(one.backend.received for one in sources)),
             "feed_followers": ("Open watch streams.", lambda: running.hub.followers),

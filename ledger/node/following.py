@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from ledger.client.sync import Showing
 from ledger.core.backend import Entries, NewHead
-from ledger.core.errors import AlarmError, LedgerError, UnavailableError
+from ledger.core.errors import AlarmError, InternalError, LedgerError
 from ledger.core.limits import LIMITS
 from ledger.node.sources import Arrived
 
@@ -88,13 +88,16 @@ class Following:
                 group.create_task(self._compare(), name="compare")
 
     async def sync_now(self) -> SyncReport:
-        """Do one verified step with the first source that answers. Raises what the last one raised when none does."""
-        for source in self.sources[:-1]:
+        """Do one verified step with the first source that is good. Raises what the last one raised when none is, and every alarm."""
+        last = self.sources[-1]
+        for source in self.sources:
             try:
                 return await self._step(source)
-            except UnavailableError as error:
+            except LedgerError as error:
                 self._failed(source, error)
-        return await self._step(self.sources[-1])
+                if source is last or isinstance(error, AlarmError):
+                    raise
+        raise InternalError("a node has a source")
 
     async def close(self) -> None:
         """Close the connections. Idempotent."""
@@ -164,7 +167,7 @@ class Following:
     def _answered(self, source: Source) -> None:
         source.answered = int(self._clock.now())
         if source.error is not None and not self.syncer.state.stopped:
-            source.error = None
+            source.error = source.code = None
             self._log.event("source-answers-again", source=source.url)
 
     def _failed(self, source: Source, error: Exception) -> None:
@@ -172,6 +175,7 @@ class Following:
         text = error.message if isinstance(error, LedgerError) else type(error).__name__
         known = source.error == text
         source.failed, source.error = int(self._clock.now()), text
+        source.code = error.code if isinstance(error, LedgerError) else None
         if isinstance(error, AlarmError):
             known = text in self._said
             self._said.append(text)

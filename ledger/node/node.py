@@ -36,6 +36,7 @@ from ledger.http.server import HttpServer, ServerParts
 from ledger.http.service import Bound, Listeners, World, announce, keep_certificate, withdraw
 from ledger.http.state_routes import StateRoutes
 from ledger.http.token_routes import TokenRoutes
+from ledger.node.audit import Audit
 from ledger.node.condition import Condition, Running
 from ledger.node.delivering import Delivering
 from ledger.node.following import Following, Pace
@@ -70,6 +71,7 @@ class Node:
         self.members = StateMembers(self.store)
         self.metrics = Metrics()
         self.syncer = Syncer(replica, clock=world.clock, evidence=place.home.evidence, moved=self._hear)
+        self.audit = Audit(replica, evidence=place.home.evidence, clock=world.clock, log=world.log, note=lambda: self.syncer.state.note)
         pace = Pace(self.settings.poll)
         self.following = Following(self.syncer, sources, pace=pace, clock=world.clock, log=world.log)
         self.delivering = Delivering(place, self.store, pace=pace, clock=world.clock, log=world.log)
@@ -88,7 +90,7 @@ class Node:
         site = Site(self.replica.network, await asyncio.to_thread(server_name, self.home))
         parts = await self._parts(site, hub)
         server = HttpServer(parts)
-        running = Running(site, version("metaledger"), self.following, hub, server, identity)
+        running = Running(site, version("metaledger"), self.following, hub, server, identity, self.audit)
         condition = self._condition = Condition(running, self._world.clock)
         await condition.learn()
         condition.show_in(self.metrics)
@@ -98,6 +100,7 @@ class Node:
         self._tasks = [
             asyncio.create_task(self.following.run(), name="following"),
             asyncio.create_task(self.delivering.run(), name="delivering"),
+            asyncio.create_task(self.audit.run(), name="audit"),
             asyncio.create_task(keep_certificate(identity, self._world), name="upkeep"),
         ]
         metrics = None if bound.metrics is None else str(bound.metrics)
@@ -130,6 +133,7 @@ class Node:
         if hub is None:
             return
         self._world.log.write("debug", "moved", start=move.start, size=move.size)
+        self.audit.wake()
         if move.start < move.size and (not move.entries or touches_rights(move.entries)):
             self.members.moved()
             hub.recheck()

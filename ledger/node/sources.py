@@ -49,6 +49,7 @@ class Source:
     answered: int | None = None
     failed: int | None = None
     error: str | None = None
+    code: str | None = None
     streaming: bool = False
 
     def facts(self) -> dict[str, object]:
@@ -59,6 +60,7 @@ class Source:
             "answered": self.answered,
             "failed": self.failed,
             "error": self.error,
+            "code": self.code,
             "requests": self.backend.requests,
             "bytes": self.backend.received,
         }

@@ -23,7 +23,7 @@ from ledger.core.envelope import parse_envelope
 from ledger.core.errors import BadSourceError, LedgerError
 from ledger.core.fold import Void, judge
 from ledger.core.keys import self_test
-from ledger.core.merkle import EMPTY_ROOT, Frontier, leaf_hash
+from ledger.core.merkle import EMPTY_ROOT, Frontier, HashList, consistency_proof, leaf_hash, leaf_hashes
 from ledger.core.root import parse_root
 from ledger.core.state import DictState
 from ledger.core.trust import (
@@ -88,6 +88,11 @@ class Log:
     def root_at(self, size: int) -> bytes | None:
         """See ReplicaView."""
         return self._hashes[size] if size <= self.size else None
+
+    def extension(self, old: int, new: int) -> tuple[bytes, ...]:
+        """See ReplicaView."""
+        nodes = Frontier().append_many(leaf_hashes(self.entries[:new]))
+        return consistency_proof(old, new, HashList([node for _, node in nodes]))
 
     def roots(self) -> Sequence[PlacedRoot]:
         """See ReplicaView."""

@@ -13,6 +13,8 @@ import pytest
 from auth import used
 from auth.pki import MAX_REQUEST
 from auth.principal import OPERATE_PERMISSIONS, SCOPES
+from ledger.client.marks import STATE_ROOT
+from ledger.core.errors import LedgerError, error_class
 from ledger.core.limits import KIB, LIMITS, MIB
 from ledger.home.clock import SystemClock
 from ledger.home.home import Home
@@ -94,3 +96,11 @@ def test_spans_of_time_are_those_of_the_page() -> None:
 def test_every_attacker_has_a_row_that_is_whole() -> None:
     assert {len(row) for row in rows("Attackers")} == {4}
     assert len(rows("Attackers")) > 12
+
+
+def test_codes_of_lies_are_those_of_the_code() -> None:
+    table = rows("Lies to a node")
+    assert {len(row) for row in table} == {5}
+    codes = {code for row in table for code in re.findall(r"`([a-z-]+)`", row[1])}
+    assert {code for code in codes if error_class(code) is LedgerError} == {"void-entries", STATE_ROOT}
+    assert len(table) > 18

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from ledger.core.errors import NotFoundError, UsageError
 from ledger.core.trust.clocks import Stamp
-from ledger.core.trust.evidence import Alarm, AlarmKind, EndedAlarm, Evidence, Origin, TreeHash, Way
+from ledger.core.trust.evidence import Alarm, AlarmKind, EndedAlarm, Evidence, Extension, Origin, TreeHash, Way
+from ledger.core.trust.good import parse_claim
 from ledger.core.trust.state import TrustState
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from ledger.core.root import Root
     from ledger.core.trust.good import ClockLine, GoodNote
+    from ledger.core.trust.roots import ReplicaView
     from ledger.core.trust.verdicts import Ticket
 
 
@@ -40,6 +42,15 @@ def find_rollback(state: TrustState, note: GoodNote, ticket: Ticket, now: int) -
         if seen is not None:
             return _rollback(line, seen, evidence_of(ticket, f"the clock key went back at size {note.size}", now))
     return None
+
+
+def extensions(view: ReplicaView, old: int, note: bytes | None) -> tuple[Extension, ...]:
+    """Return what shows that the tree that `note` signs, which `view` holds, is that of `view` at size `old`."""
+    root = view.root_at(old)
+    if note is None or root is None or not 0 < old < (new := parse_claim(note).size) <= view.size:
+        return ()
+    hashes = tuple(one.hex() for one in view.extension(old, new))
+    return (Extension(old, root.hex(), new, hashes),) if hashes else ()
 
 
 def _rollback(line: ClockLine, seen: Stamp, evidence: Evidence) -> Alarm:

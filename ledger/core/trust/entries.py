@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ledger.core.errors import BadSourceError, InternalError
-from ledger.core.trust.alarms import differing, end_by_root, evidence_of, find_rollback, record_lines, split_view
+from ledger.core.trust.alarms import differing, end_by_root, evidence_of, extensions, find_rollback, record_lines, split_view
 from ledger.core.trust.evidence import Alarm, AlarmKind, TreeHash, WentBack
 from ledger.core.trust.good import GoodNote, judge_good, parse_claim
 from ledger.core.trust.roots import pairs
@@ -73,9 +73,10 @@ def judge_tree(state: TrustState, view: ReplicaView, check: TreeCheck, now: int)
         return Judged(_forget(state, ticket), BadSource(evidence_of(ticket, "it cannot show the tree of its note", now)))
     if any(_is_refused(one, check.root_at(one.size)) for one in state.refused):
         return Judged(_unsee(_forget(state, ticket), ticket), BadSource(evidence_of(ticket, "the operator refused this tree", now)))
-    evidence = evidence_of(ticket, f"two trees, different at size {at}", now, differing(at, ours, theirs))
+    reason = f"two trees, different at size {at}"
+    evidence = evidence_of(ticket, f"{reason}: {check.difference}" if check.difference else reason, now, differing(at, ours, theirs))
     notes = (ticket.note, *(() if state.note is None else (state.note,)))
-    alarm = split_view(replace(evidence, notes=notes), claim.size, claim.root)
+    alarm = split_view(replace(evidence, notes=notes, receipts=check.receipts()), claim.size, claim.root)
     return Judged(state.with_alarm(alarm), SplitView(alarm))
 
 
@@ -156,7 +157,8 @@ def _compare_pending(case: _Case, state: TrustState) -> tuple[TrustState, list[G
         ticket = replace(case.ticket, note=raw, fetched=())
         if is_reached and ours is not None and ours != claim.root:
             evidence = evidence_of(ticket, f"two trees of size {claim.size}", case.now, differing(claim.size, ours, claim.root))
-            return split_view(replace(evidence, notes=(raw, case.ticket.note)), claim.size, claim.root)
+            shown = extensions(case.after, claim.size, case.ticket.note)
+            return split_view(replace(evidence, notes=(raw, case.ticket.note), extensions=shown), claim.size, claim.root)
         rollback = find_rollback(state, note, ticket, case.now)
         if rollback is not None:
             return rollback

@@ -24,8 +24,21 @@ class TreeHash:
 
 
 @dataclass(frozen=True, slots=True)
+class Extension:
+    """A consistency proof (hashes in hex): the tree of `new` entries that a note signs has `root` (hex) at size `old`."""
+
+    old: int
+    root: str
+    new: int
+    hashes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
-    """Raw bytes that prove `reason` to others: notes, the roots that came with them, hashes; when (Unix seconds) and from whom."""
+    """Raw bytes that prove `reason` to others: notes, the roots that came with them, hashes; when (Unix seconds) and from whom.
+
+    `receipts` show what stands at one index of the trees that the notes sign, `extensions` what they were at a smaller size.
+    """
 
     reason: str
     source: str
@@ -33,6 +46,8 @@ class Evidence:
     notes: tuple[bytes, ...]
     roots: tuple[bytes, ...] = ()
     hashes: tuple[TreeHash, ...] = ()
+    receipts: tuple[bytes, ...] = ()
+    extensions: tuple[Extension, ...] = ()
 
 
 class AlarmKind(StrEnum):

@@ -39,6 +39,10 @@ class ReplicaView(Protocol):
         """Return the root hash of the first `size` entries; None if it cannot be known here (`size` above own, or below a snapshot)."""
         ...
 
+    def extension(self, old: int, new: int) -> Sequence[bytes]:
+        """Return the consistency proof between two sizes, empty if it cannot be known here or says nothing."""
+        ...
+
     def roots(self) -> Sequence[PlacedRoot]:
         """Return the roots accepted so far: versions 1, 2, … in order."""
         ...

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ledger.core.errors import BadSourceError, InternalError
-from ledger.core.trust.alarms import differing, ends, evidence_of, find_rollback, record_lines, split_view
+from ledger.core.trust.alarms import differing, ends, evidence_of, extensions, find_rollback, record_lines, split_view
 from ledger.core.trust.good import GoodNote, judge_good, parse_claim
 from ledger.core.trust.roots import PlacedRoot, pairs, parse_next_root, place_fetched
 from ledger.core.trust.verdicts import (
@@ -198,7 +198,8 @@ def _known_size(case: _Case, note: GoodNote) -> Judged:
     if ours != claim.root:
         notes = (case.ticket.note, *(() if state.note is None else (state.note,)))
         evidence = evidence_of(case.ticket, f"two trees of size {claim.size}", case.now, differing(claim.size, ours, claim.root))
-        alarm = split_view(replace(evidence, notes=notes), claim.size, claim.root)
+        shown = extensions(case.view, claim.size, state.note)
+        alarm = split_view(replace(evidence, notes=notes, extensions=shown), claim.size, claim.root)
         return Judged(state.with_alarm(alarm), SplitView(alarm))
     if rollback is not None:
         return Judged(state, Rollback(rollback))

@@ -10,7 +10,7 @@ from typing import Protocol
 from ledger.core import envelope
 from ledger.core.checkpoint import Checkpoint
 from ledger.core.keys import PrivateKey
-from ledger.core.merkle import EMPTY_ROOT, Frontier, leaf_hash
+from ledger.core.merkle import EMPTY_ROOT, Frontier, HashList, consistency_proof, leaf_hash, leaf_hashes
 from ledger.core.note import CLOCK_KIND, LOG_KIND, Note, VerifierKey, clock_line, log_line
 from ledger.core.root import Admin, LogKey, Root
 from ledger.core.statement import Statement
@@ -108,6 +108,10 @@ class Tree:
 
     def root_at(self, size: int) -> bytes | None:
         return self._hashes[size] if size <= self.size else None
+
+    def extension(self, old: int, new: int) -> tuple[bytes, ...]:
+        nodes = Frontier().append_many(leaf_hashes(self.entries[:new]))
+        return consistency_proof(old, new, HashList([node for _, node in nodes]))
 
     def roots(self) -> list[PlacedRoot]:
         return self._roots

@@ -46,7 +46,10 @@ class Circumstances:
         self.syncer = SimpleNamespace(replica=self.replica, state=TrustState("0" * 64, clocks=(history,)))
         self.hub = SimpleNamespace(head=SignedHead(6, b"note"), followers=0)
         parts: Any = SimpleNamespace(syncer=self.syncer, sources=())
-        running = Running(cast("Any", None), "1", parts, cast("Any", self.hub), cast("Any", None), cast("Any", None))
+        self.audit: Any = SimpleNamespace(marks=(), void=0, last_void=None)
+        running = Running(
+            cast("Any", None), "1", parts, cast("Any", self.hub), cast("Any", None), cast("Any", None), cast("Any", self.audit)
+        )
         self.condition = Condition(running, self.clock)
 
     async def _halted(self) -> str | None:
