@@ -50,7 +50,7 @@ def measure(report: Report, amounts: Amounts, folder: Path) -> None:
     measure_folding(report, log, folder)
     measure_storing(report, log, folder)
     measure_serving(report, amounts.load, folder)
-    measure_watching(report, amounts.followers, amounts.load // 2, folder)
+    measure_watching(report, amounts.followers, amounts.load // 4, folder)
 
 
 def note(text: str) -> None:
@@ -71,7 +71,7 @@ def main() -> None:
         if chosen.watching is None:
             measure(report, amounts, Path(folder))
         else:
-            measure_watching(report, chosen.watching, amounts.load // 2, Path(folder))
+            measure_watching(report, chosen.watching, amounts.load // 4, Path(folder))
     print(report.table() if chosen.form == "table" else json.dumps(report.document(), indent=1))
 
 
