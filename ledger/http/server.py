@@ -16,7 +16,7 @@ from itertools import count
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
-from aiohttp import web
+from aiohttp import HttpVersion10, web
 
 from ledger.core.errors import LedgerError, UnavailableError
 from ledger.core.limits import LIMITS
@@ -41,6 +41,7 @@ CLOSE_SECONDS = 5.0
 DRAIN_STEP_SECONDS = 0.02
 CUT_SECONDS = 0.5
 UNROUTED = "unrouted"
+UNREADABLE = "this is not an HTTP request that can be read"
 
 
 class Authorizer(Protocol):
@@ -86,6 +87,12 @@ def parse_address(text: str) -> Address:
     """Return the address of HOST:PORT; an IPv6 host stands in brackets."""
     host, _, port = text.rpartition(":")
     return Address(host.strip("[]"), int(port))
+
+
+def require_version(request: web.BaseRequest) -> None:
+    """Raise `Refusal` for what came before HTTP/1.0: its answers have neither status nor headers."""
+    if request.version < HttpVersion10:
+        raise Refusal(HTTPStatus.BAD_REQUEST, "bad-request", UNREADABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +163,7 @@ class HttpServer:
         call = Call(request, self._request_id(request))
         route = UNROUTED
         try:
+            require_version(request)
             found, call.params = self._parts.table.resolve(request.method, call.path)
             route = found.name
             if found.scopes:
@@ -185,7 +193,7 @@ class HttpServer:
         """Return the answer to what is no HTTP request, or to a failure outside `dispatch`."""
         request_id = self._request_id(request)
         if status < HTTPStatus.INTERNAL_SERVER_ERROR:
-            problem = Problem(status, "bad-request", "this is not an HTTP request that can be read")
+            problem = Problem(status, "bad-request", UNREADABLE)
             self._parts.log.write("debug", "request_unreadable", request_id=request_id, remote=request.remote)
         else:
             cause = error or RuntimeError("no cause given")

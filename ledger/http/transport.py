@@ -1,4 +1,7 @@
-"""What we change in aiohttp's connections: our own error answers, no inflating of bodies, a cap on connections."""
+"""What we change in aiohttp's connections: our own error answers, no inflating of bodies, a cap on connections.
+
+A connection that asks to speak another protocol ends after its answer: what follows such a request need not be HTTP.
+"""
 
 from __future__ import annotations
 
@@ -96,4 +99,6 @@ class ConnectionServer(web.Server):
         writer: AbstractStreamWriter,
         task: asyncio.Task[None],
     ) -> web.BaseRequest:
+        if message.upgrade:
+            protocol.close()
         return web.BaseRequest(message, payload, protocol, writer, task, self._loop, client_max_size=self._body_cap)
