@@ -20,7 +20,7 @@ from aiohttp import HttpVersion10, web
 
 from ledger.core.errors import LedgerError, UnavailableError
 from ledger.core.limits import LIMITS
-from ledger.http.call import Call, too_large
+from ledger.http.call import BODY_SECONDS, Call, too_large
 from ledger.http.problem import Problem, Refusal, problem_of, problem_response
 from ledger.http.transport import ConnectionServer
 
@@ -109,10 +109,11 @@ class ServerParts:
 
 
 class HttpServer:
-    """Serves one route table on one address."""
+    """Serves one route table on one address. A body that is not there after `body_seconds` is waited for no longer."""
 
     def __init__(self, parts: ServerParts) -> None:
         self._parts = parts
+        self.body_seconds = BODY_SECONDS
         self._prefix = secrets.token_hex(4)
         self._numbers = count(1)
         self._server: ConnectionServer | None = None
@@ -160,7 +161,7 @@ class HttpServer:
     async def dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request. Only cancellation and a lost connection pass through."""
         started = perf_counter()
-        call = Call(request, self._request_id(request))
+        call = Call(request, self._request_id(request), self.body_seconds)
         route = UNROUTED
         try:
             require_version(request)

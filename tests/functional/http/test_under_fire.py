@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from ledger.http import call, transport
 from tests.support.live import eventually
 from tests.support.masters import trusting
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from ledger.http.server import HttpServer
     from tests.support.masters import Network
 
 PATIENCE = 15.0
@@ -71,6 +71,13 @@ async def wired(network: Network) -> AsyncIterator[Wire]:
         yield Wire(reader, writer)
     finally:
         writer.transport.abort()
+
+
+def server_of(network: Network) -> HttpServer:
+    """Return the server behind the routes."""
+    listeners = network.master._listeners
+    assert listeners is not None
+    return listeners._servers[0]
 
 
 async def check_up(network: Network) -> None:
@@ -290,10 +297,12 @@ async def test_body_that_says_it_is_huge_is_refused_unread(network: Network, pat
     await check_up(network)
 
 
-async def test_body_that_stops_is_a_time_out_and_one_that_ends_early_an_end(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(call, "BODY_SECONDS", 0.3)
+async def test_body_that_stops_is_a_time_out_and_one_that_ends_early_an_end(network: Network) -> None:
+    server_of(network).body_seconds = 0.3
     async with wired(network) as wire:
-        assert await wire.ask(post(b"Content-Length: 100", b"Connection: close", body=b"a=")) == [408]
+        wire.writer.write(post(b"Content-Length: 100", b"Connection: close", body=b"a="))
+        async with asyncio.timeout(PATIENCE):
+            assert (await wire.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 408")
     async with wired(network) as wire:
         wire.writer.write(post(b"Content-Length: 100", body=b"a="))
         await wire.writer.drain()
@@ -301,8 +310,8 @@ async def test_body_that_stops_is_a_time_out_and_one_that_ends_early_an_end(netw
     await check_up(network)
 
 
-async def test_body_that_drips_is_a_time_out(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(call, "BODY_SECONDS", 0.5)
+async def test_body_that_drips_is_a_time_out(network: Network) -> None:
+    server_of(network).body_seconds = 0.5
     async with wired(network) as wire:
         wire.writer.write(post(b"Transfer-Encoding: chunked", b"Connection: close"))
         answer = asyncio.create_task(wire.reader.readuntil(b"\r\n\r\n"))
@@ -313,8 +322,10 @@ async def test_body_that_drips_is_a_time_out(network: Network, monkeypatch: pyte
     await check_up(network)
 
 
-async def test_headers_that_drip_and_connections_that_say_nothing_are_ended(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "KEEPALIVE_SECONDS", 0.7)
+async def test_headers_that_drip_and_connections_that_say_nothing_are_ended(network: Network) -> None:
+    connections = server_of(network)._server
+    assert connections is not None
+    connections.keepalive_seconds = 0.7
     async with wired(network) as silent, wired(network) as slow:
         slow.writer.write(b"GET /checkpoint HTTP/1.1\r\nHost: a\r\n")
         end = asyncio.create_task(slow.rest())
@@ -343,11 +354,4 @@ async def test_half_open_connections_leave_nothing_behind(network: Network) -> N
     for one in mute:
         one.close()
     await network.session.close()
-    await eventually(lambda: open_connections(network) == 0, "every connection is gone")
-
-
-def open_connections(network: Network) -> int:
-    """Return how many connections the master has."""
-    listeners = network.master._listeners
-    assert listeners is not None
-    return listeners._servers[0].open_connections
+    await eventually(lambda: server_of(network).open_connections == 0, "every connection is gone")
