@@ -33,7 +33,7 @@ import (
 )
 
 const (
-	patience   = 2 * time.Minute
+	patience   = 5 * time.Minute
 	handshakes = 16 // at a time
 	addresses  = 8  // of the loopback that connections come from, so that no address runs out of ports
 )
