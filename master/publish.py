@@ -42,6 +42,7 @@ class PublishRoutes:
                 ("write", "join"),
                 takes=(ENVELOPE_TYPE, LINES_TYPE),
                 status=201,
+                also={200: LINES_TYPE},
             ),
         )
 

@@ -32,9 +32,9 @@ BODY_SECONDS = 30.0
 class Call:
     """A request being answered. `path` and `params` are raw text; `principal` is set when the route needs a scope."""
 
-    __slots__ = ("_query", "params", "path", "principal", "query_text", "request", "request_id")
+    __slots__ = ("_body_seconds", "_query", "params", "path", "principal", "query_text", "request", "request_id")
 
-    def __init__(self, request: web.BaseRequest, request_id: str) -> None:
+    def __init__(self, request: web.BaseRequest, request_id: str, body_seconds: float = BODY_SECONDS) -> None:
         target = request.raw_path
         if not target.startswith("/"):
             target = request.rel_url.raw_path_qs  # absolute-form, as proxies send it
@@ -44,6 +44,7 @@ class Call:
         self.params: Sequence[str] = ()
         self.principal: Principal | None = None
         self._query: dict[str, str] | None = None
+        self._body_seconds = body_seconds
 
     @property
     def caller(self) -> Principal:
@@ -116,7 +117,7 @@ class Call:
         parts: list[bytes] = []
         size = 0
         try:
-            async with asyncio.timeout(BODY_SECONDS):
+            async with asyncio.timeout(self._body_seconds):
                 async for part in content.iter_any():
                     parts.append(part)
                     size += len(part)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from ledger.http.call import Call, json_response
+from ledger.http.call import JSON_TYPE, Call, json_response
 from ledger.http.openapi import describe
 from ledger.http.routes import Route
 
@@ -43,7 +43,7 @@ class HealthRoutes:
         """Return the routes."""
         return (
             Route("GET", "/healthz", self.live, "The process answers."),
-            Route("GET", "/readyz", self.ready, "The service does its work; 503 with the reason while it does not."),
+            Route("GET", "/readyz", self.ready, "The service does its work; 503 with the reason while it does not.", also={503: JSON_TYPE}),
             Route("GET", "/v1/status", self.status, "Condition of the service.", ("operate",)),
             Route("GET", "/openapi.json", self.openapi, "This description (OpenAPI 3.1)."),
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import socket
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -40,6 +41,7 @@ YEAR = 31_536_000
 COMPRESS_ABOVE = 1024
 ZSTD_LEVEL = 3
 GZIP_LEVEL = 6
+WAITING_BYTES = 64 * 1024
 BUNDLE_BYTES = 256 * (LIMITS.entry + 2)
 
 
@@ -88,7 +90,7 @@ class LogRoutes:
         scopes = self._sharing.scopes
         span = {"start": "first index", "end": "index after the last"}
         return (
-            Route("GET", "/checkpoint", self.checkpoint, "The newest signed note (C2SP).", gives="text/plain"),
+            Route("GET", "/checkpoint", self.checkpoint, "The newest signed note (C2SP).", gives="text/plain", also={304: ""}),
             Route("GET", "/tile/{path*}", self.tile, "A hash tile or entry bundle (C2SP tlog-tiles).", scopes, gives=BYTES_TYPE),
             Route("GET", "/v1/entries", self.entries, "Entries of a range, framed as in bundles.", scopes, query=span, gives=BYTES_TYPE),
             Route(
@@ -158,8 +160,12 @@ class LogRoutes:
         response.enable_chunked_encoding()
         timer = self._end_with_token(call, follower)
         try:
-            await response.prepare(call.request)
-            await self._hub.follow(response, follower)
+            writer = await response.prepare(call.request)
+            if writer is None:
+                raise ConnectionResetError("the peer is gone")
+            writer.send_headers()
+            bound_buffers(follower.transport)
+            await self._hub.follow(writer, follower)
         except LedgerError as error:
             follower.transport.abort()
             raise ConnectionResetError("the feed broke: its entries cannot be read") from error
@@ -190,6 +196,12 @@ class LogRoutes:
         if transport is None:
             raise ConnectionResetError("the peer is gone")
         return transport
+
+
+def bound_buffers(transport: asyncio.WriteTransport) -> None:
+    """Let little wait for a peer that does not read, here and in the kernel."""
+    transport.set_write_buffer_limits(high=WAITING_BYTES)
+    transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, WAITING_BYTES)
 
 
 def bundle(snapshot: Snapshot, path: TilePath, coding: str | None) -> tuple[bytes, Mapping[str, str]]:

@@ -3,16 +3,45 @@
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from ledger.core.limits import LIMITS
 from ledger.http.problem import PROBLEM_TYPE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from ledger.http.routes import Route
 
 PARAMETER = re.compile(r"\{([a-z]+)\*?\}")
+NUMBERS = frozenset({"start", "end", "size", "limit", "n"})
+FORMS: Mapping[str, Mapping[str, object]] = MappingProxyType(
+    {
+        "application/x-www-form-urlencoded": {
+            "type": "object",
+            "required": ["grant_type", "assertion"],
+            "properties": {name: {"type": "string"} for name in ("grant_type", "assertion", "scope")},
+            "additionalProperties": False,
+        },
+        "application/vnd.dsse.envelope.v1+json": {
+            "type": "object",
+            "required": ["payloadType", "payload", "signatures"],
+            "properties": {
+                "payloadType": {"type": "string"},
+                "payload": {"type": "string", "contentEncoding": "base64"},
+                "signatures": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "required": ["keyid", "sig"],
+                        "properties": {"keyid": {"type": "string"}, "sig": {"type": "string", "contentEncoding": "base64"}},
+                    },
+                },
+            },
+        },
+    }
+)
 PROBLEM_TEXTS = ("title", "code", "detail", "request_id", "advice")
 
 
@@ -34,9 +63,9 @@ def describe(title: str, version: str, routes: Iterable[Route]) -> dict[str, obj
 
 def operation(route: Route) -> dict[str, object]:
     """Return the operation object of one route."""
-    places = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in PARAMETER.findall(route.path)]
+    places = [{"name": name, "in": "path", "required": True, "schema": schema_of(name)} for name in PARAMETER.findall(route.path)]
     fields = [
-        {"name": name, "in": "query", "required": False, "description": text, "schema": {"type": "string"}}
+        {"name": name, "in": "query", "required": False, "description": text, "schema": schema_of(name)}
         for name, text in route.query.items()
     ]
     found: dict[str, object] = {
@@ -44,15 +73,32 @@ def operation(route: Route) -> dict[str, object]:
         "operationId": operation_id(route),
         "parameters": places + fields,
         "responses": {
-            str(route.status): {"description": "The answer.", "content": {route.gives: {}}},
+            **{str(status): answer(kind) for status, kind in {route.status: route.gives, **route.also}.items()},
             "default": {"description": "A problem.", "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}},
         },
     }
     if route.scopes:
         found["security"] = [{"token": list(route.scopes)}]
     if route.takes:
-        found["requestBody"] = {"required": True, "content": {kind: {} for kind in route.takes}}
+        found["requestBody"] = {
+            "required": True,
+            "content": {kind: {"schema": FORMS.get(kind, {"type": "string"})} for kind in route.takes},
+        }
     return found
+
+
+def schema_of(name: str) -> dict[str, object]:
+    """Return the schema of a parameter; one name means one thing on every route."""
+    if name in NUMBERS:
+        return {"type": "integer", "minimum": 0, "maximum": LIMITS.number}
+    if name == "digest":
+        return {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+    return {"type": "string"}
+
+
+def answer(kind: str) -> dict[str, object]:
+    """Return the response object of a good answer of this media type; none has no body."""
+    return {"description": "The answer.", "content": {kind: {}}} if kind else {"description": "Nothing changed."}
 
 
 def operation_id(route: Route) -> str:

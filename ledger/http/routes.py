@@ -23,7 +23,10 @@ Answer = Callable[["Call"], Awaitable["web.StreamResponse"]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One method on one path. `scopes`: any one of them is enough; none at all means that no token is asked for."""
+    """One method on one path. `scopes`: any one of them is enough; none at all means that no token is asked for.
+
+    `also`: other good answers, by status, with their media types (empty: no body).
+    """
 
     method: str
     path: str
@@ -34,6 +37,7 @@ class Route:
     takes: tuple[str, ...] = ()
     gives: str = "application/json"
     status: int = 200
+    also: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

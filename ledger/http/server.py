@@ -16,11 +16,11 @@ from itertools import count
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
-from aiohttp import web
+from aiohttp import HttpVersion10, web
 
 from ledger.core.errors import LedgerError, UnavailableError
 from ledger.core.limits import LIMITS
-from ledger.http.call import Call, too_large
+from ledger.http.call import BODY_SECONDS, Call, too_large
 from ledger.http.problem import Problem, Refusal, problem_of, problem_response
 from ledger.http.transport import ConnectionServer
 
@@ -41,6 +41,7 @@ CLOSE_SECONDS = 5.0
 DRAIN_STEP_SECONDS = 0.02
 CUT_SECONDS = 0.5
 UNROUTED = "unrouted"
+UNREADABLE = "this is not an HTTP request that can be read"
 
 
 class Authorizer(Protocol):
@@ -88,6 +89,12 @@ def parse_address(text: str) -> Address:
     return Address(host.strip("[]"), int(port))
 
 
+def require_version(request: web.BaseRequest) -> None:
+    """Raise `Refusal` for what came before HTTP/1.0: its answers have neither status nor headers."""
+    if request.version < HttpVersion10:
+        raise Refusal(HTTPStatus.BAD_REQUEST, "bad-request", UNREADABLE)
+
+
 @dataclass(frozen=True, slots=True)
 class ServerParts:
     """What a server is made of. What `remark` says stands in the header `Metaledger-Remark` of every answer: a node's, that it is stale."""
@@ -102,10 +109,11 @@ class ServerParts:
 
 
 class HttpServer:
-    """Serves one route table on one address."""
+    """Serves one route table on one address. A body that is not there after `body_seconds` is waited for no longer."""
 
     def __init__(self, parts: ServerParts) -> None:
         self._parts = parts
+        self.body_seconds = BODY_SECONDS
         self._prefix = secrets.token_hex(4)
         self._numbers = count(1)
         self._server: ConnectionServer | None = None
@@ -153,9 +161,10 @@ class HttpServer:
     async def dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request. Only cancellation and a lost connection pass through."""
         started = perf_counter()
-        call = Call(request, self._request_id(request))
+        call = Call(request, self._request_id(request), self.body_seconds)
         route = UNROUTED
         try:
+            require_version(request)
             found, call.params = self._parts.table.resolve(request.method, call.path)
             route = found.name
             if found.scopes:
@@ -185,7 +194,7 @@ class HttpServer:
         """Return the answer to what is no HTTP request, or to a failure outside `dispatch`."""
         request_id = self._request_id(request)
         if status < HTTPStatus.INTERNAL_SERVER_ERROR:
-            problem = Problem(status, "bad-request", "this is not an HTTP request that can be read")
+            problem = Problem(status, "bad-request", UNREADABLE)
             self._parts.log.write("debug", "request_unreadable", request_id=request_id, remote=request.remote)
         else:
             cause = error or RuntimeError("no cause given")

@@ -1,4 +1,7 @@
-"""What we change in aiohttp's connections: our own error answers, no inflating of bodies, a cap on connections."""
+"""What we change in aiohttp's connections: our own error answers, no inflating of bodies, a cap on connections.
+
+A connection that asks to speak another protocol ends after its answer: what follows such a request need not be HTTP.
+"""
 
 from __future__ import annotations
 
@@ -52,12 +55,16 @@ class Connection(RequestHandler):
 
 
 class ConnectionServer(web.Server):
-    """Makes connections, at most `cap` at a time; one more is cut at once, before its TLS handshake costs anything."""
+    """Makes connections, at most `cap` at a time; one more is cut at once, before its TLS handshake costs anything.
+
+    One that has not sent a whole request after `keepalive_seconds` is ended, however often it sends a little.
+    """
 
     def __init__(self, dispatch: Dispatch, unreadable: Unreadable, *, cap: int, body_cap: int) -> None:
         super().__init__(dispatch, request_factory=self._make)
         self._unreadable = unreadable
         self._cap = cap
+        self.keepalive_seconds = KEEPALIVE_SECONDS
         self._body_cap = body_cap
 
     def __call__(self) -> RequestHandler:
@@ -68,7 +75,7 @@ class ConnectionServer(web.Server):
             loop=self._loop,
             access_log=None,
             auto_decompress=False,
-            keepalive_timeout=KEEPALIVE_SECONDS,
+            keepalive_timeout=self.keepalive_seconds,
             read_bufsize=READ_BUFFER,
         )
 
@@ -96,4 +103,6 @@ class ConnectionServer(web.Server):
         writer: AbstractStreamWriter,
         task: asyncio.Task[None],
     ) -> web.BaseRequest:
+        if message.upgrade:
+            protocol.close()
         return web.BaseRequest(message, payload, protocol, writer, task, self._loop, client_max_size=self._body_cap)

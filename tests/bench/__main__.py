@@ -20,18 +20,20 @@ from tests.bench.folding import measure_folding
 from tests.bench.network import make_network
 from tests.bench.serving import measure_serving
 from tests.bench.storing import measure_storing
+from tests.bench.watching import measure_watching
 
 
 @dataclass(frozen=True, slots=True)
 class Amounts:
-    """How many entries each case works on."""
+    """How many entries each case works on, and how many followers watch."""
 
     fold: int
     load: int
+    followers: int
 
 
-FULL = Amounts(fold=100_000, load=8_000)
-QUICK = Amounts(fold=12_000, load=2_000)
+FULL = Amounts(fold=100_000, load=8_000, followers=10_000)
+QUICK = Amounts(fold=12_000, load=2_000, followers=200)
 
 
 def measure(report: Report, amounts: Amounts, folder: Path) -> None:
@@ -48,6 +50,7 @@ def measure(report: Report, amounts: Amounts, folder: Path) -> None:
     measure_folding(report, log, folder)
     measure_storing(report, log, folder)
     measure_serving(report, amounts.load, folder)
+    measure_watching(report, amounts.followers, amounts.load // 4, folder)
 
 
 def note(text: str) -> None:
@@ -61,10 +64,14 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few entries: tries the harness, not the product")
     parser.add_argument("--folder", type=Path, help="where to put the files (default: the system's temporary directory)")
     parser.add_argument("-o", dest="form", choices=("table", "json"), default="table")
+    parser.add_argument("--watching", type=int, metavar="N", help="only the case of N followers")
     chosen = parser.parse_args()
-    report = Report()
+    report, amounts = Report(), QUICK if chosen.quick else FULL
     with tempfile.TemporaryDirectory(prefix="metaledger-bench-", dir=chosen.folder) as folder:
-        measure(report, QUICK if chosen.quick else FULL, Path(folder))
+        if chosen.watching is None:
+            measure(report, amounts, Path(folder))
+        else:
+            measure_watching(report, chosen.watching, amounts.load // 4, Path(folder))
     print(report.table() if chosen.form == "table" else json.dumps(report.document(), indent=1))
 
 

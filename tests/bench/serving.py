@@ -52,7 +52,7 @@ class Served:
         # Sites refer to nothing, so that it does not matter in which order they arrive.
         self._envelopes: Iterator[Envelope] = (one for one in every if one.statement.kind == "site")
         token_file = folder / "token"
-        token_file.write_text(asyncio.run(network.access_token(scope="write")))
+        token_file.write_text(asyncio.run(network.access_token(scope="read write")))
         self.target = Target("master", network.url, network.ca_file, token_file, network.master.pid)
 
     def fresh(self, count: int) -> list[bytes]:
@@ -72,7 +72,7 @@ def measure_serving(report: Report, load: int, folder: Path) -> None:
             rounds = [write_entries(folder / f"{connections}-{number}", served.fresh(load // part + WARMUP)) for number in range(ROUNDS)]
             take_turns(report, [*others, served.target], rounds, connections)
         asyncio.run(_measure_bulk(report, served))
-        report.add(Figure("memory, master", served.target.resident() / 2**20, "MiB", remark=f"after {_size(network):,} entries"))
+        report.add(Figure("memory, master", served.target.resident() / 2**20, "MiB", remark=f"after {log_size(network):,} entries"))
         asyncio.run(_measure_following(report, network, home))
         asyncio.run(_measure_queries(report, home))
         node = network.start_node(home)
@@ -80,7 +80,8 @@ def measure_serving(report: Report, load: int, folder: Path) -> None:
         report.add(Figure("memory, node", weight / 2**20, "MiB", "memory, master", "as started, with this log"))
 
 
-def _size(network: LiveNetwork) -> int:
+def log_size(network: LiveNetwork) -> int:
+    """Return how many entries the log of a network has."""
     with closing(Store.open(Home(network.home).database, writable=False)) as store:
         return store.read_now(lambda snapshot: snapshot.head().size)
 

@@ -36,6 +36,7 @@ class GoProgram:
 CHECKLOG = GoProgram("checklog", TESTS / "conformance" / "go")
 FSCK = GoProgram("fsck", TESTS / "conformance" / "go", "github.com/transparency-dev/tessera/cmd/fsck")
 LOAD = GoProgram("load", TESTS / "bench" / "go")
+WATCH = GoProgram("watch", TESTS / "bench" / "go", "./watch")
 
 
 def find_go() -> Path | None:
@@ -71,7 +72,7 @@ def _cache() -> Path:
 
 def _fingerprint(program: GoProgram, version: str) -> str:
     digest = hashlib.sha256(f"{version} {program.package}\n".encode())
-    for source in sorted(path for path in program.module.iterdir() if path.suffix in {".go", ".mod", ".sum"}):
+    for source in sorted(path for path in program.module.rglob("*") if path.suffix in {".go", ".mod", ".sum"}):
         digest.update(f"{source.name} {hashlib.sha256(source.read_bytes()).hexdigest()}\n".encode())
     return digest.hexdigest()[:16]
 
@@ -95,7 +96,7 @@ def _without_addresses(text: str) -> str:
 
 def main() -> None:
     """Build every program and say where each one is."""
-    for program in (CHECKLOG, FSCK, LOAD):
+    for program in (CHECKLOG, FSCK, LOAD, WATCH):
         sys.stdout.write(f"{program.name}: {built(program)}\n")
 
 

@@ -40,16 +40,15 @@ class Wire(asyncio.WriteTransport):
 
 
 class Response:
-    """A prepared chunked response over a `Wire`; `stuck` makes it never drain."""
+    """The way to the peer of a `Wire`; `stuck` makes it never drain."""
 
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
         self.stuck = False
 
-    async def write(self, frame: bytes) -> None:
+    async def drain(self) -> None:
         if self.stuck:
             await asyncio.Event().wait()
-        self.wire.write(chunk(frame))
 
 
 class Log:
@@ -88,7 +87,7 @@ class Opened:
         self.valid = True
         self.response = Response(self.wire)
         self.follower = Follower(self.wire, start, lambda: self.valid, identity=identity)
-        self.task = asyncio.create_task(log.hub.follow(self.response, self.follower))  # type: ignore[arg-type] # it has what is used
+        self.task = asyncio.create_task(log.hub.follow(self.response, self.follower))
 
     def events(self) -> list[tuple[str, int, dict[str, object]]]:
         return [event for frame in self.wire.frames for event in parse(frame)]
@@ -220,11 +219,63 @@ async def test_follower_that_does_not_read_is_cut(log: Log) -> None:
     opened = Opened(log, 3)
     await settle()
     opened.wire.full = feed.BUFFER_BYTES + 1
+    opened.response.stuck = True
     log.grow(b"four")
-    await settle()
+    with pytest.raises(ConnectionResetError):
+        await asyncio.wait_for(opened.task, 1)
     assert opened.wire.aborted
-    assert opened.task.done()
+    assert opened.indices() == []
     assert log.hub.followers == 0
+
+
+async def test_follower_that_reads_slowly_catches_up_by_itself(log: Log) -> None:
+    opened = Opened(log, 3)
+    await settle()
+    opened.wire.full = feed.BUFFER_BYTES + 1
+    log.grow(b"four")
+    log.grow(b"five")
+    await settle()
+    assert not opened.wire.aborted
+    assert opened.indices() == [3, 4]
+    assert log.reads == [(3, 5)]
+
+
+async def test_many_followers_get_what_was_published_meanwhile_together(log: Log) -> None:
+    many = [Opened(log, 3) for _ in range(3 * feed.FOLLOWERS_A_TURN)]
+    await settle()
+    for number in range(5):
+        log.grow(b"entry %d" % number)
+    assert sum(len(opened.indices()) for opened in many) == 0, "publishing waited for followers"
+    await asyncio.sleep(0.1)
+    assert all(opened.indices() == [3, 4, 5, 6, 7] for opened in many)
+    assert len({tuple(map(id, opened.wire.frames[1:])) for opened in many}) == 1
+    assert log.reads == []
+
+
+async def test_publishing_goes_on_while_many_are_served(log: Log) -> None:
+    many = [Opened(log, 3) for _ in range(3 * feed.FOLLOWERS_A_TURN)]
+    await settle()
+    log.grow(b"four")
+    await asyncio.sleep(0)
+    log.grow(b"five")  # in the middle of a delivery
+    late = Opened(log, 4)
+    await asyncio.sleep(0.1)
+    log.grow(b"six")
+    await asyncio.sleep(0.1)
+    assert all(opened.indices() == [3, 4, 5] for opened in many)
+    assert late.indices() == [4, 5]
+    sizes = [ident for name, ident, _ in late.events() if name == "head"]
+    assert sizes == sorted(sizes), "no head is older than one before it"
+    assert log.reads == [(4, 5)]
+
+
+async def test_followers_at_one_place_share_a_page(log: Log) -> None:
+    many = [Opened(log, 0) for _ in range(20)]
+    await settle()
+    await settle()
+    assert all(opened.indices() == [0, 1, 2] for opened in many)
+    assert log.reads == [(0, 3)]
+    assert len({id(opened.wire.frames[0]) for opened in many}) == 1
 
 
 async def test_follower_stuck_while_catching_up_is_cut(log: Log) -> None:
