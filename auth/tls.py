@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
+from auth.pairs import settle_pair
 from auth.pki import fingerprint, load_chain, verify_chain
 from ledger.core.errors import LedgerError, NotFoundError, UnreachableError, UsageError, VerificationError
 from ledger.home.files import read_private_file
@@ -62,6 +63,7 @@ class ServerIdentity:
     def __init__(self, certificate: Path, key: Path) -> None:
         self._certificate = certificate
         self._key = key
+        settle_pair(certificate, key)
         self._stamp = self._look()
         self.context = self._load()
         self._present = self.context

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ledger.client.answers import Answer, Change, EntrySeen, Published, SyncReport, Verified, VersionSeen
-    from ledger.client.authoring import Wish
+    from ledger.client.authoring import Author, Wish
     from ledger.client.copy import Copy
     from ledger.client.reader import Reader
     from ledger.client.sync import Progress
@@ -110,7 +110,7 @@ class LedgerClient:
         UnreachableError, BusyError or OutcomeUnknown when the ledger gives no answer.
         """
         wishes = [put(parse_draft(policy)) for policy in policies]
-        publisher = await self._publisher()
+        publisher = await self.publisher()
         async for result in publisher.publish(wishes, Manner(expect, as_root, dry_run), self._refresh):
             yield result
 
@@ -124,25 +124,27 @@ class LedgerClient:
         """Merge `change` into a policy (RFC 7396). Raises the error that refuses it."""
         await self._fresh_copy()
         record = (await self.reader.records([policy_id])).get(policy_id)
-        return await self._one(patched(record, policy_id, change), Manner(expect, as_root))
+        return await self.submit(patched(record, policy_id, change), Manner(expect, as_root))
 
     async def drop(self, policy_id: str, *, expect: str | None = None, as_root: bool = False) -> Published:
         """Take a policy out of force. Raises the error that refuses it."""
         await self._fresh_copy()
         record = (await self.reader.records([policy_id])).get(policy_id)
-        return await self._one(dropped(record, policy_id), Manner(expect, as_root))
+        return await self.submit(dropped(record, policy_id), Manner(expect, as_root))
 
-    async def _one(self, wish: Wish, manner: Manner) -> Published:
-        publisher = await self._publisher()
+    async def submit(self, wish: Wish, manner: Manner) -> Published:
+        """Publish one wish, in this manner. Raises the error that refuses it."""
+        publisher = await self.publisher()
         async for result in publisher.publish([wish], manner, self._refresh):
             return _raised(result)
         raise NotFoundError("nothing was published")
 
-    async def _publisher(self) -> Publisher:
+    async def publisher(self, author: Author | None = None) -> Publisher:
+        """Return what signs and sends for this home, or for another `author` whose keys it holds."""
         await self._fresh_copy(only_empty=True)
         network, place = await self.copy.network(), self.place
-        author = await asyncio.to_thread(place.author)
-        return Publisher(self.copy.backend, self.reader, Pen(author, network, place.clock), self._receipts)
+        writer = await asyncio.to_thread(place.author) if author is None else author
+        return Publisher(self.copy.backend, self.reader, Pen(writer, network, place.clock), self._receipts)
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -273,7 +275,7 @@ class LedgerClient:
         await self._fresh_copy(only_empty=True)
         network, who = await self.copy.network(), (name, member_type, tuple(permissions))
         wish, token, key = await asyncio.to_thread(new_invite, self.place, network, who, ttl)
-        publisher = await self._publisher()
+        publisher = await self.publisher()
         _raised(await publisher.send(wish, None, [key]))
         return token.encode()
 

@@ -47,6 +47,28 @@ class KeyAssertions:
         return make_assertion(self.signer.public.keyid, self.signer, Site(self.network, server), self.clock.now())
 
 
+class HomeAssertions:
+    """Buys tokens with the member key that lies in the home at that moment: one that was replaced is taken up without a restart."""
+
+    def __init__(self, place: Place, key: PrivateKey, scope: str = "") -> None:
+        self.scope = scope
+        self._place = place
+        self._key = key
+        self._seen = self._look()
+
+    def assertion(self, server: str) -> str:
+        """Return a fresh single-use assertion for that server."""
+        seen = self._look()
+        if seen != self._seen:
+            self._key, self._seen = self._place.key(MEMBER, SERVER) or self._key, seen
+        place = self._place
+        return KeyAssertions(self._key, place.network, place.clock, self.scope).assertion(server)
+
+    def _look(self) -> list[tuple[int, int]]:
+        paths = [self._place.home.key_file(name) for name in (MEMBER, SERVER)]
+        return [(found.st_ino, found.st_mtime_ns) for found in (path.stat() for path in paths if path.exists())]
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """A home as a client sees it: `settings.ledger` is the home's own ledger, `url` the one that counts, `foreign` if they differ."""
@@ -121,8 +143,10 @@ class Place:
     def transport(self, *, url: str | None = None, signer: PrivateKey | None = None, ca: bytes | None = None, scope: str = "") -> Transport:
         """Return a transport to the ledger's server; anonymous in a home without keys."""
         base = url or self.url.text
-        key = signer or self.key(MEMBER, SERVER)
-        assertions = None if key is None else KeyAssertions(key, self.network, self.clock, scope)
+        own = None if signer is not None else self.key(MEMBER, SERVER)
+        assertions: KeyAssertions | HomeAssertions | None = None if own is None else HomeAssertions(self, own, scope)
+        if signer is not None:
+            assertions = KeyAssertions(signer, self.network, self.clock, scope)
         expected = self.settings.server if urlsplit(base).netloc == urlsplit(self.settings.ledger or "").netloc else None
         return Transport(base, context=self.tls(ca), assertions=assertions, expected=expected)
 

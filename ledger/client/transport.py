@@ -54,7 +54,7 @@ class Assertions(Protocol):
         ...
 
     def assertion(self, server: str) -> str:
-        """Return a fresh single-use JWT for the server of that name."""
+        """Return a fresh single-use JWT for the server of that name (blocking: the key may be read anew)."""
         ...
 
 
@@ -240,7 +240,8 @@ class Transport:
             await self._once("GET", "/healthz", headers={}, body=None)
         if self.server is None:
             raise UnreachableError(f"the certificate of {self.base} names no server")
-        fields = {"grant_type": GRANT, "assertion": assertions.assertion(self.server)}
+        assertion = await asyncio.to_thread(assertions.assertion, self.server)
+        fields = {"grant_type": GRANT, "assertion": assertion}
         form = urlencode(fields | ({"scope": assertions.scope} if assertions.scope else {})).encode("ascii")
         reply = await self._once("POST", "/v1/token", headers={"Content-Type": "application/x-www-form-urlencoded"}, body=form)
         if reply.status >= HTTPStatus.BAD_REQUEST:
