@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from ledger.core.state import Record
     from ledger.engine.snapshot import Snapshot
 
-LISTED: Mapping[str, str] = {"member": "List the members with `ledger-cli get member`.", "invite": "List the invites with `ledger-cli get invites`."}
+LISTED: Mapping[str, str] = {
+    "member": "List the members with `ledger-cli get member`.",
+    "invite": "List the invites with `ledger-cli get invites`.",
+}
 
 
 async def named(client: LedgerClient, kind: str, name: str) -> list[Record]:
