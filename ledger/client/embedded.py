@@ -16,8 +16,8 @@ from auth.keystore import KeyStore
 from ledger.core.backend import Entries, Head, NewHead, Placed, Refused, Traits
 from ledger.core.errors import NotReadyError, TooLargeError
 from ledger.core.limits import LIMITS
+from ledger.engine.keyfiles import load_sequencer_keys
 from ledger.engine.sequencer import Sequencer
-from ledger.engine.signing import SequencerKeys
 from ledger.engine.store import Store
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ledger.core.backend import Backend, LogEvent
     from ledger.core.ports import Clock, Observer
     from ledger.engine.feed import Delta
+    from ledger.engine.signing import Reload, SequencerKeys
     from ledger.engine.snapshot import Snapshot
     from ledger.home.backends import BackendContext
     from ledger.home.url import LedgerUrl
@@ -39,8 +40,14 @@ TRAITS = Traits(compare_and_set=True, checkpoints=True, instant_finality=True)
 class SqliteBackend:
     """See `ledger.core.backend.Backend` for the contract. For one event loop."""
 
-    def __init__(self, path: Path, keys: SequencerKeys | None, clock: Clock, observer: Observer | None = None) -> None:
-        """Open the ledger at `path` for reading (blocking). Without keys nothing can be appended. Raises as `Store.open` does."""
+    def __init__(
+        self, path: Path, keys: SequencerKeys | None, clock: Clock, observer: Observer | None = None, *, reload: Reload | None = None
+    ) -> None:
+        """Open the ledger at `path` for reading (blocking). Without keys nothing can be appended. Raises as `Store.open` does.
+
+        `reload` gives the keys that are held when a root names new ones.
+        """
+        self._reload = reload
         self._path = path
         self._keys = keys
         self._clock = clock
@@ -123,7 +130,7 @@ class SqliteBackend:
         if self._keys is None:
             raise NotReadyError("this home holds no log key, so it cannot write the ledger", advice="Use the home that made the network.")
         store = await asyncio.to_thread(partial(Store.open, self._path, wait_seconds=LOCK_WAIT_SECONDS))
-        sequencer = Sequencer(store, self._keys, clock=self._clock, observer=self._observer)
+        sequencer = Sequencer(store, self._keys, clock=self._clock, observer=self._observer, reload=self._reload)
         try:
             await sequencer.start()
         except BaseException:
@@ -150,13 +157,6 @@ def _find(digest: str, head: Head, snapshot: Snapshot) -> Placed | None:
     return Placed(index, digest, receipt)
 
 
-def load_sequencer_keys(keys: KeyStore) -> SequencerKeys | None:
-    """Return what a log is signed with: keys `log` and `log-…`, `clock`, `mark`. None in a home without a log key."""
-    names = [name for name in keys.names() if name == "log" or name.startswith("log-")]
-    clock, mark = (keys.load(name) if keys.has(name) else None for name in ("clock", "mark"))
-    return SequencerKeys(tuple(keys.load(name) for name in names), clock, mark) if names else None
-
-
 @dataclass(frozen=True, slots=True)
 class SqliteScheme:
     """The plug-in for `sqlite:` URLs (ledger.home.backends)."""
@@ -166,8 +166,10 @@ class SqliteScheme:
     async def open(self, url: LedgerUrl, context: BackendContext) -> Backend:
         """Return the ledger in the file that the URL names, written with the log keys of the context's home."""
         phrase = context.settings.passphrase
-        keys = load_sequencer_keys(KeyStore(context.home.keys, None if phrase is None else phrase.encode()))
-        return await asyncio.to_thread(SqliteBackend, url.file(), keys, context.clock, context.observer)
+        files = KeyStore(context.home.keys, None if phrase is None else phrase.encode())
+        reload = partial(load_sequencer_keys, files)
+        keys = await asyncio.to_thread(load_sequencer_keys, files)
+        return await asyncio.to_thread(SqliteBackend, url.file(), keys, context.clock, context.observer, reload=reload)
 
 
 scheme = SqliteScheme()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -32,10 +33,21 @@ class SequencerKeys:
     clock: Signer | None = None
     mark: Signer | None = None
 
+    def lacks(self, root: Root) -> bool:
+        """Tell whether `root` names a key in use that is not among these."""
+        held = {log_vkey(root.origin, signer) for signer in self.log}
+        log = any(listed.until is None and listed.vkey not in held for listed in root.log_keys)
+        clock = self.clock is None or clock_vkey(root.origin, self.clock) not in root.clock_keys
+        mark = self.mark is None or self.mark.public not in root.mark_keys
+        return log or (clock and bool(root.clock_keys)) or (mark and bool(root.mark_keys))
+
     @property
     def clock_fact(self) -> str:
         """Return the name under which the store keeps the newest time of a clock line that may have left. Each clock key has its own."""
         return "clock" if self.clock is None else f"clock {self.clock.public.keyid[:16]}"
+
+
+Reload = Callable[["Root"], SequencerKeys | None]
 
 
 class Witnesses(Protocol):
@@ -77,10 +89,14 @@ class _Pen:
 
 
 class NoteSigner:
-    """Makes the lines of this log's notes, by the roots that stand in it."""
+    """Makes the lines of this log's notes, by the roots that stand in it.
 
-    def __init__(self, keys: SequencerKeys) -> None:
+    `reload` gives the keys that are held now, for a root that names others than those held before.
+    """
+
+    def __init__(self, keys: SequencerKeys, reload: Reload | None = None) -> None:
         self.keys = keys
+        self._reload = reload
         self._roots: list[PlacedRoot] = []
         self._pens: list[_Pen] = []
         self._clock_id: bytes | None = None
@@ -114,8 +130,11 @@ class NoteSigner:
         return self.roots[-1].root
 
     def learn(self, connection: apsw.Connection) -> None:
-        """Read the roots of the stored log: at start, and after a root or a roll-back."""
-        self.roots = placed_roots(connection)
+        """Read the roots of the stored log: at start, and after a root or a roll-back. Keys that came since are taken up."""
+        roots = placed_roots(connection)
+        if roots and self._reload is not None and self.keys.lacks(roots[-1].root):
+            self.keys = self._reload(roots[-1].root) or self.keys
+        self.roots = roots
 
     def can_sign(self, size: int) -> bool:
         """Tell whether this home could sign a tree of that size: the log still orders by itself and holds a log key open then."""
