@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from auth.keystore import KeyStore
+from auth.pairs import settle_pair
 from auth.pki import CertificateAuthority, common_name, load_chain
+from auth.succession import FORMER
 from auth.tokens import Site
 from ledger.core.checkpoint import parse_checkpoint
 from ledger.core.errors import NotFoundError, UsageError
@@ -53,11 +55,13 @@ def site_of(home: Home, settings: Settings, store: Store) -> Site:
 
 def authority_of(home: Home) -> CertificateAuthority | None:
     """Return the network's CA, None when its key is kept elsewhere."""
+    settle_pair(home.ca_file, home.tls / CA_KEY)
     try:
         key = read_private_file(home.tls / CA_KEY)
     except NotFoundError:
         return None
-    return CertificateAuthority.load(home.ca_file.read_bytes(), key)
+    former = home.tls / FORMER
+    return CertificateAuthority.load(home.ca_file.read_bytes(), key, former.read_bytes() if former.exists() else b"")
 
 
 async def first_head(sequencer: Sequencer) -> SignedHead:

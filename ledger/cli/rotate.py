@@ -1,4 +1,4 @@
-"""`rotate key`."""
+"""`rotate key`, `rotate log-key`, `rotate certificate`, `rotate token-key`, `rotate ca`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ledger.core.errors import UsageError
+from ledger.core.canonical import format_time
+from ledger.core.errors import NotFoundError, UsageError
 from ledger.home.files import create_file
 
 from . import output
+from .asking import confirm, yes_option
 from .options import Invocation, common, run
 from .options import output as forms
 from .verbs import Command, verb
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ledger.core.errors import LedgerError
 
 ROTATE = """Replace a key or a certificate by a new one, while everything goes on.
@@ -23,7 +27,11 @@ ROTATE = """Replace a key or a certificate by a new one, while everything goes o
 For example:
   ledger-cli rotate key
   ledger-cli rotate log-key
+  ledger-cli rotate certificate
 """
+
+
+hosts_option = click.option("--name", "hosts", multiple=True, metavar="HOST", help="One more name or address in it; may be repeated.")
 
 
 def add_to(cli: click.Group) -> None:
@@ -31,6 +39,9 @@ def add_to(cli: click.Group) -> None:
     group = verb(cli, "rotate", ROTATE)
     group.add_command(key)
     group.add_command(log_key)
+    group.add_command(certificate)
+    group.add_command(token_key)
+    group.add_command(ca)
 
 
 @click.command("key", cls=Command)
@@ -95,3 +106,80 @@ def log_key(invocation: Invocation, *, overlap: bool, stolen: bool, out: Path | 
         raise UsageError("this home cannot sign the root alone", advice="Give --out FILE, have it signed (sign root), and publish it.")
     create_file(out, steps[-1].file.encode(), mode=0o644)
     output.note(f"root {steps[-1].version} drafted in {out}: have it signed (sign root), publish it (publish root), then give this again")
+
+
+@click.command("certificate", cls=Command)
+@hosts_option
+@forms("table", "json")
+@common
+def certificate(invocation: Invocation, hosts: tuple[str, ...]) -> None:
+    """Replace this home's TLS certificate and its key, for the same hosts. A running server takes them up within seconds.
+
+    Connections that stand keep what they have. The master certifies itself where it holds the key of
+    the network's CA; every other home asks the master. Agents do this by themselves at two thirds of
+    the life of a certificate.
+
+    For example:
+      ledger-cli rotate certificate
+      ledger-cli rotate certificate --name ledger.example
+    """
+    output.one(_new_certificate(invocation, hosts), invocation.form)
+
+
+def _new_certificate(invocation: Invocation, hosts: tuple[str, ...]) -> Mapping[str, object]:
+    from ledger.client.certificates import present_names, renew_certificate  # noqa: PLC0415 - what the other commands need not load
+
+    place = invocation.place()
+    present_names(place.home)
+    if place.settings.role == "master":
+        from master.renewal import renew_own  # noqa: PLC0415 - as above
+
+        ends = renew_own(place.home, place.clock, hosts)
+    else:
+        ends = run(renew_certificate(place, hosts))
+    name, named = present_names(place.home)
+    return {"name": name, "hosts": list(named), "expires": format_time(ends)}
+
+
+@click.command("token-key", cls=Command)
+@click.option("--at-once", is_flag=True, help="Refuse the tokens of the key before from now on: it was stolen. All buy new ones.")
+@forms("table", "json")
+@common
+def token_key(invocation: Invocation, *, at_once: bool) -> None:
+    """Replace the key that signs access tokens, in the home of a master or a node. A running server takes it up within seconds.
+
+    Tokens of the key before are taken until the last of them is over; as long the key set
+    (/.well-known/jwks.json) shows both.
+
+    For example:
+      ledger-cli rotate token-key
+    """
+    from auth.tokenkeys import TOKEN, rotate_token_key  # noqa: PLC0415 - what the other commands need not load
+
+    place = invocation.place()
+    if not place.keys.has(TOKEN):
+        raise NotFoundError(f"{place.home.path} holds no token key", advice="Masters and nodes have one.")
+    new, kept = rotate_token_key(place.keys, at_once=at_once)
+    output.one({"key": new.public.text, "keyid": new.public.keyid, "before": "taken" if kept else "refused"}, invocation.form)
+
+
+@click.command("ca", cls=Command)
+@yes_option
+@forms("table", "json")
+@common
+def ca(invocation: Invocation, *, yes: bool) -> None:
+    """Replace the CA of the network, and the master's certificate by one of the new CA. In the home that holds tls/ca.key.
+
+    Other homes follow by themselves: the old CA signs the new one's key, every server shows that, and
+    a home that meets it pins the new CA. Both are trusted for 90 days. A home that does not connect
+    within them has to join anew. Agents get new certificates by themselves. The old CA's key is gone.
+
+    For example:
+      ledger-cli rotate ca --yes
+    """
+    from master.renewal import rotate_ca  # noqa: PLC0415 - what the other commands need not load
+
+    place = invocation.place()
+    confirm("Replace the CA of the network?", yes=yes)
+    authority, ends = rotate_ca(place.home, place.clock)
+    output.one({"name": authority.name, "fingerprint": authority.fingerprint, "expires": format_time(ends)}, invocation.form)

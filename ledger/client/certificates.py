@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from auth.pairs import replace_pair
 from auth.pki import common_name, encode_tls_key, hosts_of, load_chain, make_request, new_tls_key
+from auth.succession import is_under
 from ledger.client.transport import parse_object
 from ledger.core.errors import FormatError, NotFoundError
 
@@ -51,3 +52,11 @@ def present_names(home: Home) -> tuple[str, tuple[str, ...]]:
     except FileNotFoundError as error:
         raise NotFoundError(f"{home.path} has no certificate", advice="Homes that joined, and the master's, have one.") from error
     return common_name(leaf.subject), hosts_of(leaf.extensions)
+
+
+def is_due(home: Home, now: float) -> bool:
+    """Tell whether the home's certificate wants renewal (blocking): two thirds of its life are over, or another CA followed its own."""
+    chain = home.certificate_file.read_bytes()
+    leaf = load_chain(chain)[0]
+    start, end = leaf.not_valid_before_utc.timestamp(), leaf.not_valid_after_utc.timestamp()
+    return now >= start + (end - start) * 2 / 3 or (home.ca_file.exists() and not is_under(chain, home.ca_file.read_bytes()))

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from auth.assertions import make_assertion
 from auth.keystore import KeyStore
-from auth.tls import client_context
+from auth.succession import FORMER, anchors
+from auth.tls import client_context, find_successor
 from auth.tokens import Site
 from ledger.client.authoring import Author
 from ledger.client.https import HttpsBackend
 from ledger.client.transport import Transport
 from ledger.core.errors import NotFoundError, UsageError
 from ledger.home.clock import SystemClock
+from ledger.home.files import write_file
 from ledger.home.home import Home
 from ledger.home.settings import find_home, read_settings
 from ledger.home.url import parse_ledger_url
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
 MEMBER = "member"
 ADMIN = "admin"
 SERVER = "server"
+HTTPS_PORT = 443
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +153,28 @@ class Place:
         if signer is not None:
             assertions = KeyAssertions(signer, self.network, self.clock, scope)
         expected = self.settings.server if urlsplit(base).netloc == urlsplit(self.settings.ledger or "").netloc else None
-        return Transport(base, context=self.tls(ca), assertions=assertions, expected=expected)
+        return Transport(base, context=self.tls(ca), assertions=assertions, expected=expected, follow=partial(self.follow_ca, base))
 
     def tls(self, ca: bytes | None = None) -> ssl.SSLContext:
         """Return the context that trusts the network's CA, as pinned here; the system's CAs where none is pinned."""
-        pinned = ca if ca is not None else self.home.ca_file.read_bytes() if self.home.ca_file.exists() else None
+        pinned = ca
+        if ca is None and self.home.ca_file.exists():
+            former = self.home.tls / FORMER
+            pinned = anchors(self.home.ca_file.read_bytes(), former.read_bytes() if former.exists() else b"", self.clock.now())
         return client_context(pinned)
+
+    async def follow_ca(self, url: str) -> ssl.SSLContext | None:
+        """Pin the CA that followed the pinned one, if the server at `url` shows that; return the context that trusts it, else None."""
+        if not await asyncio.to_thread(self.home.ca_file.exists):
+            return None
+        parts = urlsplit(url)
+        before = await asyncio.to_thread(self.home.ca_file.read_bytes)
+        found = await find_successor((parts.hostname or "", parts.port or HTTPS_PORT), before, self.clock.now())
+        if found is None:
+            return None
+        await asyncio.to_thread(write_file, self.home.tls / FORMER, found[1], mode=0o644)  # first: it takes nothing away
+        await asyncio.to_thread(write_file, self.home.ca_file, found[0], mode=0o644)
+        return await asyncio.to_thread(self.tls)
 
     def https(self, url: str | None = None) -> HttpsBackend:
         """Return the HTTPS backend of this home's ledger, or of another URL of the same log."""
