@@ -147,7 +147,7 @@ class Master:
         assertions = AssertionVerifier(site, self.members, used, clock)
         certificates = CertificateRoutes(authority, book, rule, self.members, clock)
         self._chores["token-keys"] = TokenKeyChore(token_files, issuer, verifier, self._world)
-        self._chores["authority"] = AuthorityChore(self.home, certificates, self._world)
+        self._chores["authority"] = await asyncio.to_thread(AuthorityChore, self.home, certificates, self._world)
         service = Service(TITLE, self._version, self._unready, self._status)
         self._routes = (
             *LogRoutes(hub, self.store, sharing, authorizer, clock).routes(),
