@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,6 @@ from auth.tokenkeys import TokenKeyFiles
 from auth.tokens import TokenIssuer, TokenVerifier
 from auth.used import UsedSlots
 from ledger.core.keys import self_test
-from ledger.engine.keyfiles import load_sequencer_keys
 from ledger.engine.sequencer import Sequencer
 from ledger.engine.store import Store
 from ledger.http.access import BearerAuthorizer
@@ -180,11 +178,8 @@ def open_engine(home: Home, settings: Settings, world: World) -> Engine:
     """Open what lies in the home (blocking)."""
     home.require()
     self_test()
-    files = key_store(home, settings)
-    keys, reload = sequencer_keys(files), partial(load_sequencer_keys, files)
+    keys = sequencer_keys(key_store(home, settings))
     metrics = Metrics()
     store = Store.open(home.database)
     observer = ServiceObserver(metrics, world.log)
-    return Engine(
-        store, lambda: Sequencer(store, keys, clock=world.clock, observer=observer, reload=reload), metrics, version("metaledger")
-    )
+    return Engine(store, lambda: Sequencer(store, keys, clock=world.clock, observer=observer), metrics, version("metaledger"))

@@ -12,7 +12,7 @@ from ledger.home.files import create_file, write_file
 from ledger.home.home import Home
 
 from . import output
-from .asking import confirm, yes_option
+from .asking import confirm, new_passphrase, passphrase_option, yes_option
 from .documents import parse_document, read_source
 from .members import CREATE
 from .options import Invocation, common, run
@@ -43,8 +43,9 @@ def add_to(cli: click.Group) -> None:
 
 
 @click.command("admin-key", cls=Command)
+@passphrase_option
 @common
-def admin_key(invocation: Invocation) -> None:
+def admin_key(invocation: Invocation, *, ask_passphrase: bool) -> None:
     """Make a root admin's key in this home and print its public half, for whoever drafts the root that names it.
 
     The home may be empty: a root admin needs nothing but the key. It is never overwritten.
@@ -54,7 +55,7 @@ def admin_key(invocation: Invocation) -> None:
     """
     from auth.keystore import KeyStore  # noqa: PLC0415 - what the other commands need not load
 
-    phrase = invocation.settings().passphrase
+    phrase = new_passphrase(invocation.settings(), ask=ask_passphrase)
     store = KeyStore(Home(invocation.home_path()).keys, None if phrase is None else phrase.encode())
     output.answer(store.create("admin").public.text)
 

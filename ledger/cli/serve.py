@@ -72,7 +72,9 @@ def master(invocation: Invocation, create: str | None, hosts: tuple[str, ...], *
     home = Home(invocation.home_path())
     settings = invocation.settings(**settled)
     if create is not None and not home.exists:
-        _create(home, NewNetwork(name=create, url=_told(settings.listen or DEFAULT_LISTEN, hosts), hosts=hosts))
+        _create(
+            home, NewNetwork(name=create, url=_told(settings.listen or DEFAULT_LISTEN, hosts), hosts=hosts, passphrase=settings.passphrase)
+        )
         settings = invocation.settings(**settled)
     home.require()
     if settings.role != "master":

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ledger.core.backend import Backend, LogEvent
     from ledger.core.ports import Clock, Observer
     from ledger.engine.feed import Delta
-    from ledger.engine.signing import Reload, SequencerKeys
+    from ledger.engine.signing import SequencerKeys
     from ledger.engine.snapshot import Snapshot
     from ledger.home.backends import BackendContext
     from ledger.home.url import LedgerUrl
@@ -40,14 +40,8 @@ TRAITS = Traits(compare_and_set=True, checkpoints=True, instant_finality=True)
 class SqliteBackend:
     """See `ledger.core.backend.Backend` for the contract. For one event loop."""
 
-    def __init__(
-        self, path: Path, keys: SequencerKeys | None, clock: Clock, observer: Observer | None = None, *, reload: Reload | None = None
-    ) -> None:
-        """Open the ledger at `path` for reading (blocking). Without keys nothing can be appended. Raises as `Store.open` does.
-
-        `reload` gives the keys that are held when a root names new ones.
-        """
-        self._reload = reload
+    def __init__(self, path: Path, keys: SequencerKeys | None, clock: Clock, observer: Observer | None = None) -> None:
+        """Open the ledger at `path` for reading (blocking). Without keys nothing can be appended. Raises as `Store.open` does."""
         self._path = path
         self._keys = keys
         self._clock = clock
@@ -130,7 +124,7 @@ class SqliteBackend:
         if self._keys is None:
             raise NotReadyError("this home holds no log key, so it cannot write the ledger", advice="Use the home that made the network.")
         store = await asyncio.to_thread(partial(Store.open, self._path, wait_seconds=LOCK_WAIT_SECONDS))
-        sequencer = Sequencer(store, self._keys, clock=self._clock, observer=self._observer, reload=self._reload)
+        sequencer = Sequencer(store, self._keys, clock=self._clock, observer=self._observer)
         try:
             await sequencer.start()
         except BaseException:
@@ -167,9 +161,8 @@ class SqliteScheme:
         """Return the ledger in the file that the URL names, written with the log keys of the context's home."""
         phrase = context.settings.passphrase
         files = KeyStore(context.home.keys, None if phrase is None else phrase.encode())
-        reload = partial(load_sequencer_keys, files)
         keys = await asyncio.to_thread(load_sequencer_keys, files)
-        return await asyncio.to_thread(SqliteBackend, url.file(), keys, context.clock, context.observer, reload=reload)
+        return await asyncio.to_thread(SqliteBackend, url.file(), keys, context.clock, context.observer)
 
 
 scheme = SqliteScheme()

@@ -31,6 +31,7 @@ from ledger.engine.store import Store
 from ledger.home.clock import SystemClock
 from ledger.home.files import write_file
 from ledger.home.home import Home
+from ledger.home.settings import load_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,7 +124,8 @@ class _Joining:
         return ca
 
     def _key(self) -> PrivateKey:
-        store = KeyStore(self._home.keys)
+        phrase = load_settings(self._home.path, {}).passphrase
+        store = KeyStore(self._home.keys, None if phrase is None else phrase.encode())
         return store.load(MEMBER) if store.has(MEMBER) else store.create(MEMBER)
 
     def _store(self) -> Store:

@@ -153,7 +153,9 @@ class Place:
         if signer is not None:
             assertions = KeyAssertions(signer, self.network, self.clock, scope)
         expected = self.settings.server if urlsplit(base).netloc == urlsplit(self.settings.ledger or "").netloc else None
-        return Transport(base, context=self.tls(ca), assertions=assertions, expected=expected, follow=partial(self.follow_ca, base))
+        transport = Transport(base, context=self.tls(ca), assertions=assertions, expected=expected)
+        transport.follow = partial(self.follow_ca, base)
+        return transport
 
     def tls(self, ca: bytes | None = None) -> ssl.SSLContext:
         """Return the context that trusts the network's CA, as pinned here; the system's CAs where none is pinned."""

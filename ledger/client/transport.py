@@ -128,13 +128,12 @@ class Transport:
         assertions: Assertions | None = None,
         expected: str | None = None,
         bearer: str | None = None,
-        follow: Callable[[], Awaitable[ssl.SSLContext | None]] | None = None,
     ) -> None:
         """Speak to `base`. With `expected`, only to the server of that name; with `bearer`, with this very token.
 
-        `follow` is asked when the server's certificate is not trusted: it may return a context that does.
+        `follow`, where it is set, is asked when the server's certificate is not trusted: it may return a context that does.
         """
-        self._follow = follow
+        self.follow: Callable[[], Awaitable[ssl.SSLContext | None]] | None = None
         self.base = base.rstrip("/")
         self.server: str | None = None
         self._expected = expected
@@ -210,7 +209,7 @@ class Transport:
         try:
             return await self._send(method, path, headers=headers, body=body)
         except _DistrustedError as distrusted:
-            context = None if self._follow is None else await self._follow()
+            context = None if self.follow is None else await self.follow()
             if context is None:
                 raise distrusted.error from distrusted
         self._context = context

@@ -5,6 +5,7 @@ All log keys are held: those that are open sign together. Of the clock and mark 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ledger.engine.signing import SequencerKeys, clock_vkey
@@ -36,7 +37,7 @@ def load_sequencer_keys(keys: KeyStore, root: Root | None = None) -> SequencerKe
     def is_mark(key: PrivateKey) -> bool:
         return root is not None and key.public in root.mark_keys
 
-    return SequencerKeys(log, _choose(keys, CLOCK, is_clock), _choose(keys, MARK, is_mark))
+    return SequencerKeys(log, _choose(keys, CLOCK, is_clock), _choose(keys, MARK, is_mark), partial(load_sequencer_keys, keys))
 
 
 def _choose(keys: KeyStore, kind: str, counts: Callable[[PrivateKey], bool]) -> PrivateKey | None:

@@ -25,7 +25,7 @@ from ledger.engine.headfile import HeadFile, LeftHead
 from ledger.engine.outlet import Outlet
 from ledger.engine.receipts import add_receipts
 from ledger.engine.signatures import NONE, THREADS, WORTH_IT, Checked, Good
-from ledger.engine.signing import GuardedClock, NoteSigner, Reload, SequencerKeys, Witnesses
+from ledger.engine.signing import GuardedClock, NoteSigner, SequencerKeys, Witnesses
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,21 +49,14 @@ class Sequencer:
     """
 
     def __init__(
-        self,
-        store: Store,
-        keys: SequencerKeys,
-        *,
-        clock: Clock,
-        observer: Observer | None = None,
-        witnesses: Witnesses | None = None,
-        reload: Reload | None = None,
+        self, store: Store, keys: SequencerKeys, *, clock: Clock, observer: Observer | None = None, witnesses: Witnesses | None = None
     ) -> None:
-        """Take an open, writable store. `witnesses` is needed only when the root wants a quorum; `reload` see `NoteSigner`."""
+        """Take an open, writable store. `witnesses` is needed only when the root wants a quorum."""
         self.store = store
         self.feed = Feed(Head(0, 0))
         self._observer = observer
         self._clock = clock
-        self._signer = NoteSigner(keys, reload)
+        self._signer = NoteSigner(keys)
         self._guarded = GuardedClock(clock)
         self._checked = Checked()
         self._committer = Committer(store, self._signer, self._guarded, self._checked)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import orjson
@@ -17,6 +16,8 @@ from ledger.core.trust.roots import PlacedRoot
 from ledger.core.trust.tenure import tenures
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import apsw
 
     from ledger.core.note import Line
@@ -27,11 +28,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SequencerKeys:
-    """The private keys of a log. Those that the root in force does not name are not used."""
+    """The private keys of a log. Those that the root in force does not name are not used.
+
+    `reload` gives the keys that are held now, for a root that names others than these.
+    """
 
     log: tuple[Signer, ...]
     clock: Signer | None = None
     mark: Signer | None = None
+    reload: Callable[[Root], SequencerKeys | None] | None = field(default=None, compare=False, repr=False)
 
     def lacks(self, root: Root) -> bool:
         """Tell whether `root` names a key in use that is not among these."""
@@ -45,9 +50,6 @@ class SequencerKeys:
     def clock_fact(self) -> str:
         """Return the name under which the store keeps the newest time of a clock line that may have left. Each clock key has its own."""
         return "clock" if self.clock is None else f"clock {self.clock.public.keyid[:16]}"
-
-
-Reload = Callable[["Root"], SequencerKeys | None]
 
 
 class Witnesses(Protocol):
@@ -89,14 +91,10 @@ class _Pen:
 
 
 class NoteSigner:
-    """Makes the lines of this log's notes, by the roots that stand in it.
+    """Makes the lines of this log's notes, by the roots that stand in it."""
 
-    `reload` gives the keys that are held now, for a root that names others than those held before.
-    """
-
-    def __init__(self, keys: SequencerKeys, reload: Reload | None = None) -> None:
+    def __init__(self, keys: SequencerKeys) -> None:
         self.keys = keys
-        self._reload = reload
         self._roots: list[PlacedRoot] = []
         self._pens: list[_Pen] = []
         self._clock_id: bytes | None = None
@@ -132,8 +130,8 @@ class NoteSigner:
     def learn(self, connection: apsw.Connection) -> None:
         """Read the roots of the stored log: at start, and after a root or a roll-back. Keys that came since are taken up."""
         roots = placed_roots(connection)
-        if roots and self._reload is not None and self.keys.lacks(roots[-1].root):
-            self.keys = self._reload(roots[-1].root) or self.keys
+        if roots and self.keys.reload is not None and self.keys.lacks(roots[-1].root):
+            self.keys = self.keys.reload(roots[-1].root) or self.keys
         self.roots = roots
 
     def can_sign(self, size: int) -> bool:
