@@ -84,9 +84,8 @@ def test_what_no_pinned_ca_signed_leads_nowhere(steps: Steps) -> None:
 
 def test_a_servers_certificate_is_no_link(steps: Steps) -> None:
     """A member whose certificate the old CA issued makes a CA of the same key: that must not count."""
-    key = new_tls_key()
-    issued = steps.cas[0].issue(CertificateRequest("net CA #1", (), key.public_key()), NOW)
-    forged = CertificateAuthority(load_chain(CertificateAuthority.create("net CA #1", NOW).certificate)[0], key)
+    forged = CertificateAuthority.create("net CA #1", NOW)
+    issued = steps.cas[0].issue(CertificateRequest("net CA #1", (), forged._key.public_key()), NOW)
     chain = shown(forged, load_chain(issued.chain)[0].public_bytes(Encoding.PEM), steps.cas[0].certificate)
     assert successor_in(chain, steps.certs(0), NOW) is None
 
