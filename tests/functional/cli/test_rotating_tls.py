@@ -40,7 +40,7 @@ def served_serial(url: str) -> int:
 def shows(server: Server, certificate: Path) -> None:
     """Wait until the server shows the certificate that lies in the file."""
     wanted = load_chain(certificate.read_bytes())[0].serial_number
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 30
     while served_serial(server.url) != wanted:
         assert time.monotonic() < deadline
         time.sleep(0.1)
