@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from auth.jws import Jws, Reason, refuse
 from auth.ports import Invite
 from auth.principal import Principal, narrow, scopes_of
+from auth.rates import INVITE_A_MINUTE, MEMBER_A_MINUTE, Rates
 from auth.tokens import TOKEN_TYPE, identity_of_key
 from ledger.core.limits import LIMITS
 
@@ -52,6 +53,7 @@ class AssertionVerifier:
         self._members = members
         self._used = used
         self._clock = clock
+        self._rates = Rates(clock)
         self._jws = Jws()
 
     def verify(self, text: str, asked: frozenset[str] | None = None) -> Principal:
@@ -59,13 +61,14 @@ class AssertionVerifier:
 
         `expires` of the principal is 0 for a member, else when the invite ends. Raises
         AuthenticationError with the reason, NotAllowedError for a scope beyond the identity's,
-        BusyError when too many assertions are remembered.
+        BusyError when the key asks too often, or too many assertions are remembered.
         """
         token = self._jws.peek(text)
         identity = identity_of_key(self._members, token.kid)
         if identity is None:
             refuse(Reason.KEY, "No live member or invite has the key that this assertion names.")
         self._jws.check(text, identity.key)
+        self._rates.take(identity.key.keyid, INVITE_A_MINUTE if isinstance(identity, Invite) else MEMBER_A_MINUTE)
         if (token.type or "").lower().removeprefix("application/") == TOKEN_TYPE:
             refuse(Reason.TYPE, "That is an access token, not an assertion.")
         if token.text("iss") not in (identity.name, identity.key.keyid):

@@ -159,11 +159,15 @@ def hosts_of(extensions: x509.Extensions) -> tuple[str, ...]:
 
 
 class CertificateAuthority:
-    """The CA of a network. Holds its private key; repr shows the fingerprint only."""
+    """The CA of a network. Holds its private key; repr shows the fingerprint only.
 
-    def __init__(self, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
+    `former` (PEM) is shown behind what it issues: how this CA follows the one before (`auth.succession`).
+    """
+
+    def __init__(self, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey, former: bytes = b"") -> None:
         self._certificate = certificate
         self._key = key
+        self._former = former
 
     def __repr__(self) -> str:
         return f"CertificateAuthority({self.fingerprint})"
@@ -178,18 +182,23 @@ class CertificateAuthority:
         return cls(builder.sign(key, hashes.SHA256()), key)
 
     @classmethod
-    def load(cls, certificate: bytes, key: bytes) -> CertificateAuthority:
-        """Return the CA of two PEMs; raises FormatError if they are none or no pair."""
+    def load(cls, certificate: bytes, key: bytes, former: bytes = b"") -> CertificateAuthority:
+        """Return the CA of two PEMs, and of what to show of the CAs before; raises FormatError if they are none or no pair."""
         first = load_chain(certificate)[0]
         private = decode_tls_key(key)
         if first.public_key() != private.public_key():
             raise FormatError("The CA's certificate and key do not belong together.")
-        return cls(first, private)
+        return cls(first, private, former)
 
     @property
     def certificate(self) -> bytes:
         """Return the CA's certificate as PEM."""
         return self._certificate.public_bytes(serialization.Encoding.PEM)
+
+    @property
+    def name(self) -> str:
+        """Return the CA's common name."""
+        return common_name(self._certificate.subject)
 
     @property
     def fingerprint(self) -> str:
@@ -219,8 +228,16 @@ class CertificateAuthority:
         if request.hosts:
             builder = builder.add_extension(_alternatives(request.hosts), critical=False)
         leaf = builder.sign(self._key, hashes.SHA256())
-        chain = leaf.public_bytes(serialization.Encoding.PEM) + self.certificate
+        chain = leaf.public_bytes(serialization.Encoding.PEM) + self.certificate + self._former
         return Issued(chain, f"{leaf.serial_number:x}", int(end.timestamp()))
+
+    def link_to(self, new: CertificateAuthority, now: float, *, days: int = LIMITS.member_certificate_days) -> bytes:
+        """Return the link by which `new` follows this CA (PEM): its key, certified as long as certificates of this CA may last."""
+        subject, key = new._certificate.subject, new._key.public_key()
+        builder = _builder(subject, self._certificate.subject, key, _validity(now, days))
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        builder = builder.add_extension(_usage(ca=True), critical=True).add_extension(self._authority_id(), critical=False)
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
     def revocation_list(self, revoked: Iterable[Revoked], now: float, number: int) -> bytes:
         """Return a signed list (PEM CRL), good for 30 days; `number` grows from list to list."""

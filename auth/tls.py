@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
+from auth.pairs import settle_pair
 from auth.pki import fingerprint, load_chain, verify_chain
+from auth.succession import successor_in
 from ledger.core.errors import LedgerError, NotFoundError, UnreachableError, UsageError, VerificationError
 from ledger.home.files import read_private_file
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from cryptography import x509
@@ -62,6 +65,7 @@ class ServerIdentity:
     def __init__(self, certificate: Path, key: Path) -> None:
         self._certificate = certificate
         self._key = key
+        settle_pair(certificate, key)
         self._stamp = self._look()
         self.context = self._load()
         self._present = self.context
@@ -189,10 +193,33 @@ async def pin_ca(host: str, port: int, expected: str, now: float, *, patience: f
             expected=expected,
             presented=last,
         )
-    verify_chain(chain, found[:1], now)
-    ca = found[0].public_bytes(Encoding.PEM)
+    ca = await asyncio.to_thread(_ca_of, chain, found[0], now)
     await check_server(host, port, client_context(ca), patience=patience)
     return ca
+
+
+def _ca_of(chain: Sequence[x509.Certificate], pinned: x509.Certificate, now: float) -> bytes:
+    """Return the CA that the chain is under: the pinned one, or one that followed it. Raises VerificationError."""
+    try:
+        verify_chain(chain, [pinned], now)
+    except VerificationError:
+        followed = successor_in(chain, [pinned], now)
+        if followed is None:
+            raise
+        return followed[0]
+    return pinned.public_bytes(Encoding.PEM)
+
+
+async def find_successor(place: tuple[str, int], ca: bytes, now: float) -> tuple[bytes, bytes] | None:
+    """Look at the chain that the server at `place` shows, for a CA that followed the pinned one. None when there is none, or no answer.
+
+    See `auth.succession.successor_in` for what is returned.
+    """
+    try:
+        chain = await fetch_chain(*place)
+        return await asyncio.to_thread(successor_in, chain, load_chain(ca), now)
+    except LedgerError:
+        return None
 
 
 async def check_server(host: str, port: int, context: ssl.SSLContext, *, patience: float = PATIENCE) -> None:

@@ -63,11 +63,11 @@ def identity_of_key(members: MemberKeys, keyid: str) -> Member | Invite | None:
 
 
 class TokenIssuer:
-    """Makes the access tokens of one server."""
+    """Makes the access tokens of one server. `signer` may be replaced while it is used."""
 
     def __init__(self, site: Site, signer: Signer, clock: Clock) -> None:
+        self.signer = signer
         self._site = site
-        self._signer = signer
         self._clock = clock
         self._jws = Jws()
 
@@ -91,7 +91,7 @@ class TokenIssuer:
             "exp": expires,
             "jti": secrets.token_urlsafe(16),
         }
-        return self._jws.make(claims, self._signer, typ=TOKEN_TYPE), expires
+        return self._jws.make(claims, self.signer, typ=TOKEN_TYPE), expires
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from auth.assertions import AssertionVerifier
 from auth.tls import ServerIdentity
+from auth.tokenkeys import TokenKeyFiles
 from auth.tokens import TokenIssuer, TokenVerifier
 from auth.used import UsedSlots
 from ledger.core.keys import self_test
@@ -28,14 +29,16 @@ from ledger.http.metrics import Metrics
 from ledger.http.observers import ServiceObserver
 from ledger.http.routes import Route, RouteTable
 from ledger.http.server import HttpServer, ServerParts
-from ledger.http.service import Bound, Listeners, World, announce, keep_certificate, withdraw
+from ledger.http.service import Bound, Listeners, World, announce, withdraw
 from ledger.http.state_routes import StateRoutes
 from ledger.http.token_routes import TokenRoutes
+from ledger.http.upkeep import CertificateChore, Chore, TokenKeyChore, keep_up
 from master.admission import Admission
 from master.certificates import CertificateRoutes, HostRule, IssueBook
 from master.forks import ForkRoutes
 from master.parts import authority_of, entries_reader, first_head, key_store, sequencer_keys, site_of
 from master.publish import PublishRoutes
+from master.renewal import AuthorityChore, renewal_of
 from master.status import Condition, Running
 
 if TYPE_CHECKING:
@@ -74,6 +77,7 @@ class Master:
         self._condition: Condition | None = None
         self._listeners: Listeners | None = None
         self._routes: tuple[Route, ...] = ()
+        self._chores: dict[str, Chore] = {}
         self._upkeep: asyncio.Task[None] | None = None
 
     async def start(self) -> Bound:
@@ -90,7 +94,8 @@ class Master:
         self._listeners = Listeners(server, parts, identity)
         bound = await self._listeners.start(self.settings, DEFAULT_LISTEN, self.metrics)
         await asyncio.to_thread(announce, self.home.path, bound, self.store.lock)
-        self._upkeep = asyncio.create_task(keep_certificate(identity, self._world), name="upkeep")
+        self._chores["certificate"] = CertificateChore(identity, self._world, renewal_of(self.home, self._world.clock))
+        self._upkeep = asyncio.create_task(keep_up(self._chores, self._world), name="upkeep")
         metrics = None if bound.metrics is None else str(bound.metrics)
         where = {"url": bound.url, "listen": str(bound.listen), "metrics": metrics}
         self._world.log.event("listening", **where, network=site.network, server=site.server, size=hub.head.size)
@@ -125,8 +130,9 @@ class Master:
 
     async def _parts(self, site: Site, hub: Hub) -> ServerParts:
         clock = self._world.clock
-        token_key = await asyncio.to_thread(key_store(self.home, self.settings).load, "token")
-        verifier = TokenVerifier(site, [token_key.public], self.members, clock)
+        token_files = TokenKeyFiles(key_store(self.home, self.settings), clock)
+        token_keys = await asyncio.to_thread(token_files.load)
+        issuer, verifier = TokenIssuer(site, token_keys.signer, clock), TokenVerifier(site, token_keys.public, self.members, clock)
         authorizer = BearerAuthorizer(verifier)
         sharing = Sharing(public=self.settings.public_read)
         authority = await asyncio.to_thread(authority_of, self.home)
@@ -134,14 +140,17 @@ class Master:
         rule = HostRule(site.server, self.home.certificate_file, self.members)
         used = await asyncio.to_thread(UsedSlots, clock, self.home.used_file)
         assertions = AssertionVerifier(site, self.members, used, clock)
+        certificates = CertificateRoutes(authority, book, rule, self.members, clock)
+        self._chores["token-keys"] = TokenKeyChore(token_files, issuer, verifier, self._world)
+        self._chores["authority"] = await asyncio.to_thread(AuthorityChore, self.home, certificates, self._world)
         service = Service(TITLE, self._version, self._unready, self._status)
         self._routes = (
             *LogRoutes(hub, self.store, sharing, authorizer, clock).routes(),
             *PublishRoutes(Admission(self.sequencer)).routes(),
             *ForkRoutes(self.store, self._alarm, self.home.evidence).routes(),
             *StateRoutes(hub, self.store, sharing).routes(),
-            *TokenRoutes(assertions, TokenIssuer(site, token_key, clock), verifier, clock).routes(),
-            *CertificateRoutes(authority, book, rule, self.members, clock).routes(),
+            *TokenRoutes(assertions, issuer, verifier, clock).routes(),
+            *certificates.routes(),
             *HealthRoutes(service, lambda: self._routes).routes(),
         )
         return ServerParts(RouteTable(self._routes), authorizer, self._world.log, self.metrics)

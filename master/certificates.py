@@ -164,16 +164,16 @@ class HostRule:
 
 
 class CertificateRoutes:
-    """Serves certificates. Without the CA's key (`authority` None) it says so and goes on serving the rest."""
+    """Serves certificates. Without the CA's key (`authority` None) it says so and goes on serving the rest. It may be replaced."""
 
     def __init__(self, authority: CertificateAuthority | None, book: IssueBook, rule: HostRule, members: MemberKeys, clock: Clock) -> None:
-        self._authority = authority
+        self.authority = authority
         self._book = book
         self._rule = rule
         self._members = members
         self._clock = clock
         self._turn = asyncio.Lock()
-        self._list: tuple[tuple[int, int], float, bytes] | None = None
+        self._list: tuple[tuple[int, int, str], float, bytes] | None = None
 
     def routes(self) -> tuple[Route, ...]:
         """Return the routes."""
@@ -221,7 +221,7 @@ class CertificateRoutes:
         authority = self._require_authority()
         async with self._turn:
             now = self._clock.now()
-            facts = self._members.revision(), len(self._book)
+            facts = self._members.revision(), len(self._book), authority.fingerprint
             if self._list is None or self._list[0] != facts or not 0 <= now - self._list[1] < LIST_SECONDS:
                 lines = [Revoked(issue.serial, int(now)) for issue in await self._undue(now)]
                 self._list = facts, now, await asyncio.to_thread(authority.revocation_list, lines, now, int(now))
@@ -239,6 +239,6 @@ class CertificateRoutes:
         return found
 
     def _require_authority(self) -> CertificateAuthority:
-        if self._authority is None:
+        if self.authority is None:
             raise UnavailableError("this master does not hold the key of the network's CA", advice="Ask whoever holds tls/ca.key.")
-        return self._authority
+        return self.authority

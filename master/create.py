@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,13 +49,17 @@ SERVER_KEYS = ("server", "token")
 
 @dataclass(frozen=True, slots=True)
 class NewNetwork:
-    """What the first admin decides. `hosts` go into the certificate beside the loopback names and the URL's host."""
+    """What the first admin decides. `hosts` go into the certificate beside the loopback names and the URL's host.
+
+    `passphrase` protects the key files, but not that of the CA and the one for TLS.
+    """
 
     name: str
     url: str = "https://127.0.0.1:8443"
     hosts: tuple[str, ...] = ()
     public_read: bool = False
     admin_home: Path | None = None
+    passphrase: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +165,8 @@ class _Founding:
         self._clock = clock
         self._database = database
         names = LOG_KEYS if database is not None else (*LOG_KEYS, *SERVER_KEYS)
-        store, admin_store = KeyStore(home.keys), KeyStore(admin_home.keys)
+        phrase = None if wanted.passphrase is None else wanted.passphrase.encode()
+        store, admin_store = KeyStore(home.keys, phrase), KeyStore(admin_home.keys, phrase)
         self._keys = {name: store.create(name) for name in names} | {name: admin_store.create(name) for name in ADMIN_KEYS}
         self._iat = format_time(int(clock.now()))
 

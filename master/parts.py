@@ -5,25 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from auth.keystore import KeyStore
+from auth.pairs import settle_pair
 from auth.pki import CertificateAuthority, common_name, load_chain
+from auth.succession import FORMER
 from auth.tokens import Site
 from ledger.core.checkpoint import parse_checkpoint
 from ledger.core.errors import NotFoundError, UsageError
 from ledger.core.note import parse_note
-from ledger.engine.signing import SequencerKeys
+from ledger.engine.keyfiles import load_sequencer_keys
 from ledger.home.files import read_private_file
 from ledger.http.feed import SignedHead
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from ledger.core.keys import PrivateKey
     from ledger.engine.sequencer import Sequencer
+    from ledger.engine.signing import SequencerKeys
     from ledger.engine.store import Store
     from ledger.home.home import Home
     from ledger.home.settings import Settings
 
-LOG_KEY = "log"
 CA_KEY = "ca.key"
 
 
@@ -34,17 +35,12 @@ def key_store(home: Home, settings: Settings) -> KeyStore:
 
 def sequencer_keys(keys: KeyStore) -> SequencerKeys:
     """Return what the log is signed with: every key named `log` or `log-…`, the clock key, the mark key. Raises `NotFoundError`."""
-    names = [name for name in keys.names() if name == LOG_KEY or name.startswith(f"{LOG_KEY}-")]
-    if not names:
+    found = load_sequencer_keys(keys)
+    if found is None:
         raise NotFoundError(
             "this home has no log key, so it cannot be a master", advice="Run `ledger-cli create network` in it, or name another home."
         )
-    return SequencerKeys(tuple(keys.load(name) for name in names), load_if_there(keys, "clock"), load_if_there(keys, "mark"))
-
-
-def load_if_there(keys: KeyStore, name: str) -> PrivateKey | None:
-    """Return the key `name`, None when this home has none."""
-    return keys.load(name) if keys.has(name) else None
+    return found
 
 
 def site_of(home: Home, settings: Settings, store: Store) -> Site:
@@ -59,11 +55,13 @@ def site_of(home: Home, settings: Settings, store: Store) -> Site:
 
 def authority_of(home: Home) -> CertificateAuthority | None:
     """Return the network's CA, None when its key is kept elsewhere."""
+    settle_pair(home.ca_file, home.tls / CA_KEY)
     try:
         key = read_private_file(home.tls / CA_KEY)
     except NotFoundError:
         return None
-    return CertificateAuthority.load(home.ca_file.read_bytes(), key)
+    former = home.tls / FORMER
+    return CertificateAuthority.load(home.ca_file.read_bytes(), key, former.read_bytes() if former.exists() else b"")
 
 
 async def first_head(sequencer: Sequencer) -> SignedHead:

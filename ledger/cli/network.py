@@ -11,6 +11,7 @@ import click
 from ledger.home.clock import SystemClock
 
 from . import output
+from .asking import new_passphrase, passphrase_option
 from .members import CREATE
 from .options import Invocation, common, run
 from .options import output as forms
@@ -36,9 +37,19 @@ def add_to(cli: click.Group) -> None:
 @click.option("--name", "hosts", multiple=True, metavar="HOST", help="A name or address in the master's certificate; may be repeated.")
 @click.option("--public-read", is_flag=True, help="Let anyone read the log without a token.")
 @click.option("--admin-home", type=click.Path(path_type=Path, file_okay=False), help="Put the admin's keys in this other home.")
+@passphrase_option
 @forms("table", "json", "id")
 @common
-def network(invocation: Invocation, name: str, url: str, hosts: tuple[str, ...], public_read: bool, admin_home: Path | None) -> None:
+def network(
+    invocation: Invocation,
+    name: str,
+    url: str,
+    hosts: tuple[str, ...],
+    *,
+    public_read: bool,
+    admin_home: Path | None,
+    ask_passphrase: bool,
+) -> None:
     """Create a network in this home: its first root, keys, certificates and default policies.
 
     Prints the network id, which is what every node pins. Refuses a home that is in use.
@@ -50,7 +61,8 @@ def network(invocation: Invocation, name: str, url: str, hosts: tuple[str, ...],
     """
     from master.create import NewNetwork, create_network  # noqa: PLC0415 - what the other commands need not load
 
-    wanted = NewNetwork(name=name, url=url, hosts=hosts, public_read=public_read, admin_home=admin_home)
+    phrase = new_passphrase(invocation.settings(), ask=ask_passphrase)
+    wanted = NewNetwork(name=name, url=url, hosts=hosts, public_read=public_read, admin_home=admin_home, passphrase=phrase)
     created = run(create_network(invocation.home_path(), wanted, SystemClock()))
     if invocation.form == "json":
         output.one(created.facts(), "json")

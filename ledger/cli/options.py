@@ -12,6 +12,7 @@ import click
 from ledger.home.settings import Settings, find_home, read_settings
 
 from . import output as out
+from .asking import unlocked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -43,7 +44,7 @@ class Invocation:
         given = {"ledger": self.ledger, **flags}
         reading = read_settings(self.home, {name: value for name, value in given.items() if value is not None})
         _warn(reading.warnings)
-        return reading.settings
+        return unlocked(self.home_path(), reading.settings)
 
     def place(self) -> Place:
         """Return this home as a client sees it, without opening anything. Warnings go to stderr."""
@@ -51,7 +52,7 @@ class Invocation:
 
         place = Place.find(self.home, self.ledger)
         _warn(place.warnings)
-        return place
+        return replace(place, settings=unlocked(place.home.path, place.settings))
 
     def client(self, *, verifies: bool = False) -> LedgerClient:
         """Return a client of this home's ledger, to be entered with `async with`.

@@ -40,6 +40,12 @@ def add_to(cli: click.Group) -> None:
 @click.option(
     "--metrics-listen", metavar="HOST:PORT", help="Where to serve Prometheus metrics.  [env: METALEDGER_METRICS_LISTEN; default: off]"
 )
+@click.option(
+    "--accept-fork-risk",
+    type=click.IntRange(min=0),
+    metavar="SIZE",
+    help="After a restore: sign on from this size though nothing proves that it was the last. A wrong one forks the log.",
+)
 @click.option("--create", metavar="NAME", help="Create this network first when nobody lives in the home.")
 @click.option(
     "--name",
@@ -48,27 +54,15 @@ def add_to(cli: click.Group) -> None:
     metavar="HOST",
     help="With --create: a name or address in the master's certificate; may be repeated. Clients are told the first one.",
 )
-@click.option(
-    "--accept-fork-risk",
-    metavar="SIZE",
-    type=click.IntRange(min=0),
-    help="After a restore: sign on from this size although nothing proves that it was the last; a wrong size forks the log.",
-)
 @common
-def master(
-    invocation: Invocation,
-    listen: str | None,
-    metrics_listen: str | None,
-    create: str | None,
-    hosts: tuple[str, ...],
-    accept_fork_risk: int | None,
-) -> None:
+def master(invocation: Invocation, create: str | None, hosts: tuple[str, ...], **settled: str | int | None) -> None:
     """Serve this home's network; JSON log lines on stderr; SIGTERM or Ctrl-C drains and stops.
 
     For example:
       ledger-cli run master --listen 0.0.0.0:8443
       ledger-cli run master --create demo
       ledger-cli run master --create demo --listen 0.0.0.0:8443 --name ledger.example
+      ledger-cli run master --accept-fork-risk 4711
     """
     from master.create import NewNetwork  # noqa: PLC0415 - a fifth of the start of every other command
     from master.run import run_master  # noqa: PLC0415 - as above
@@ -76,11 +70,12 @@ def master(
     if hosts and create is None:
         raise UsageError("--name says whom to create, and there is no --create", advice="Add --create NAME, or leave --name out.")
     home = Home(invocation.home_path())
-    wanted = {"listen": listen, "metrics_listen": metrics_listen, "accept_fork_risk": accept_fork_risk}
-    settings = invocation.settings(**wanted)
+    settings = invocation.settings(**settled)
     if create is not None and not home.exists:
-        _create(home, NewNetwork(name=create, url=_told(settings.listen or DEFAULT_LISTEN, hosts), hosts=hosts))
-        settings = invocation.settings(**wanted)
+        _create(
+            home, NewNetwork(name=create, url=_told(settings.listen or DEFAULT_LISTEN, hosts), hosts=hosts, passphrase=settings.passphrase)
+        )
+        settings = invocation.settings(**settled)
     home.require()
     if settings.role != "master":
         raise UsageError(f"{home.path} is the home of a {settings.role}, not of a master", advice="Name the master's home with --home.")

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ledger.client.answers import Answer, Change, EntrySeen, Published, SyncReport, Verified, VersionSeen
-    from ledger.client.authoring import Wish
+    from ledger.client.authoring import Author, Wish
     from ledger.client.copy import Copy
     from ledger.client.reader import Reader
     from ledger.client.sync import Progress
@@ -122,7 +122,7 @@ class LedgerClient:
             return
         if not dry_run:
             await self.deliver()
-        publisher = await self._publisher()
+        publisher = await self.publisher()
         async for result in publisher.publish(wishes, manner, self._refresh):
             yield result
 
@@ -136,26 +136,29 @@ class LedgerClient:
         """Merge `change` into a policy (RFC 7396). Raises the error that refuses it."""
         await self._fresh_copy()
         record = (await self.reader.records([policy_id])).get(policy_id)
-        return await self._one(patched(record, policy_id, change), Manner(expect, as_root))
+        return await self.submit(patched(record, policy_id, change), Manner(expect, as_root))
 
     async def drop(self, policy_id: str, *, expect: str | None = None, as_root: bool = False) -> Published:
         """Take a policy out of force. Raises the error that refuses it."""
         await self._fresh_copy()
         record = (await self.reader.records([policy_id])).get(policy_id)
-        return await self._one(dropped(record, policy_id), Manner(expect, as_root))
+        return await self.submit(dropped(record, policy_id), Manner(expect, as_root))
 
-    async def _one(self, wish: Wish, manner: Manner) -> Published:
-        publisher = await self._publisher()
+    async def submit(self, wish: Wish, manner: Manner) -> Published:
+        """Publish one wish, in this manner. Raises the error that refuses it."""
+        publisher = await self.publisher()
         async for result in publisher.publish([wish], manner, self._refresh):
             return _raised(result)
         raise NotFoundError("nothing was published")
 
-    async def _publisher(self) -> Publisher:
-        return Publisher(self.copy.backend, self.reader, await self._pen(), self._receipts)
+    async def publisher(self, author: Author | None = None) -> Publisher:
+        """Return what signs and sends for this home, or for another `author` whose keys it holds."""
+        return Publisher(self.copy.backend, self.reader, await self._pen(author), self._receipts)
 
-    async def _pen(self) -> Pen:
+    async def _pen(self, author: Author | None = None) -> Pen:
         await self._fresh_copy(only_empty=True)
-        return Pen(await asyncio.to_thread(self.place.author), await self.copy.network(), self.place.clock)
+        writer = await asyncio.to_thread(self.place.author) if author is None else author
+        return Pen(writer, await self.copy.network(), self.place.clock)
 
     # -- the local queue -----------------------------------------------------------------------------------------
 
@@ -342,7 +345,7 @@ class LedgerClient:
         await self._fresh_copy(only_empty=True)
         network, who = await self.copy.network(), (name, member_type, tuple(permissions))
         wish, token, key = await asyncio.to_thread(new_invite, self.place, network, who, ttl)
-        publisher = await self._publisher()
+        publisher = await self.publisher()
         _raised(await publisher.send(wish, None, [key]))
         return token.encode()
 

@@ -16,8 +16,8 @@ from auth.keystore import KeyStore
 from ledger.core.backend import Entries, Head, NewHead, Placed, Refused, Traits
 from ledger.core.errors import NotReadyError, TooLargeError
 from ledger.core.limits import LIMITS
+from ledger.engine.keyfiles import load_sequencer_keys
 from ledger.engine.sequencer import Sequencer
-from ledger.engine.signing import SequencerKeys
 from ledger.engine.store import Store
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ledger.core.backend import Backend, LogEvent
     from ledger.core.ports import Clock, Observer
     from ledger.engine.feed import Delta
+    from ledger.engine.signing import SequencerKeys
     from ledger.engine.snapshot import Snapshot
     from ledger.home.backends import BackendContext
     from ledger.home.url import LedgerUrl
@@ -161,13 +162,6 @@ def _find(digest: str, head: Head, snapshot: Snapshot) -> Placed | None:
     return Placed(index, digest, receipt)
 
 
-def load_sequencer_keys(keys: KeyStore) -> SequencerKeys | None:
-    """Return what a log is signed with: keys `log` and `log-…`, `clock`, `mark`. None in a home without a log key."""
-    names = [name for name in keys.names() if name == "log" or name.startswith("log-")]
-    clock, mark = (keys.load(name) if keys.has(name) else None for name in ("clock", "mark"))
-    return SequencerKeys(tuple(keys.load(name) for name in names), clock, mark) if names else None
-
-
 @dataclass(frozen=True, slots=True)
 class SqliteScheme:
     """The plug-in for `sqlite:` URLs (ledger.home.backends)."""
@@ -177,7 +171,8 @@ class SqliteScheme:
     async def open(self, url: LedgerUrl, context: BackendContext) -> Backend:
         """Return the ledger in the file that the URL names, written with the log keys of the context's home."""
         phrase = context.settings.passphrase
-        keys = load_sequencer_keys(KeyStore(context.home.keys, None if phrase is None else phrase.encode()))
+        files = KeyStore(context.home.keys, None if phrase is None else phrase.encode())
+        keys = await asyncio.to_thread(load_sequencer_keys, files)
         risk = context.settings.accept_fork_risk
         return await asyncio.to_thread(SqliteBackend, url.file(), keys, context.clock, context.observer, accept_fork_risk=risk)
 

@@ -12,17 +12,18 @@ from urllib.parse import urlsplit
 
 from auth.join import JoinToken, parse_join_token
 from auth.keystore import KeyStore, generate_key
-from auth.pki import encode_tls_key, fingerprint, load_chain, make_request, new_tls_key
+from auth.pki import fingerprint, load_chain
 from auth.tls import client_context, pin_ca
 from ledger.client.answers import Joined
 from ledger.client.authoring import Wish, bind, seal
+from ledger.client.certificates import obtain_certificate
 from ledger.client.https import HttpsBackend
 from ledger.client.place import MEMBER, KeyAssertions, Place
 from ledger.client.sync import Syncer
-from ledger.client.transport import Transport, parse_object
+from ledger.client.transport import Transport
 from ledger.core.backend import Refused
 from ledger.core.canonical import format_time
-from ledger.core.errors import AuthenticationError, FormatError, NotAllowedError, NotFoundError, UsageError
+from ledger.core.errors import AuthenticationError, NotAllowedError, NotFoundError, UsageError
 from ledger.core.statement import derive_id
 from ledger.engine.replica import Replica
 from ledger.engine.signing import placed_roots
@@ -30,6 +31,7 @@ from ledger.engine.store import Store
 from ledger.home.clock import SystemClock
 from ledger.home.files import write_file
 from ledger.home.home import Home
+from ledger.home.settings import load_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,7 +124,8 @@ class _Joining:
         return ca
 
     def _key(self) -> PrivateKey:
-        store = KeyStore(self._home.keys)
+        phrase = load_settings(self._home.path, {}).passphrase
+        store = KeyStore(self._home.keys, None if phrase is None else phrase.encode())
         return store.load(MEMBER) if store.has(MEMBER) else store.create(MEMBER)
 
     def _store(self) -> Store:
@@ -151,7 +154,8 @@ class _Joining:
                 advice = "Ask an admin for a new one."
                 raise NotAllowedError(f"the invite was used, revoked or has expired ({refusal})", advice=advice) from error
             member = await syncer.replica.store.read(lambda snapshot: member_of(snapshot, key))
-            await self._certify(own, str(member.content["name"]))
+            hosts = list(dict.fromkeys([*self._hosts, *LOCAL_HOSTS]))
+            await obtain_certificate(own, self._home, str(member.content["name"]), hosts)
             return member, own.server
 
     async def _become_member(self, syncer: Syncer, source: HttpsBackend, key: PrivateKey) -> None:
@@ -167,16 +171,6 @@ class _Joining:
         (answer,) = await source.append([seal(statement, [self._token.key, key]).entry])
         if isinstance(answer, Refused):
             raise answer.error
-
-    async def _certify(self, transport: Transport, name: str) -> None:
-        key = new_tls_key()
-        hosts = list(dict.fromkeys([*self._hosts, *LOCAL_HOSTS]))
-        reply = await transport.post("/v1/certificates", make_request(key, name, hosts), "application/pkcs10")
-        chain = parse_object(reply.body).get("certificate")
-        if not isinstance(chain, str):
-            raise FormatError("the server's answer holds no certificate")
-        await asyncio.to_thread(write_file, self._home.certificate_key_file, encode_tls_key(key))
-        await asyncio.to_thread(write_file, self._home.certificate_file, chain.encode(), mode=0o644)
 
 
 def invite_of(snapshot: Snapshot, key: PrivateKey) -> Record:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from auth.assertions import make_assertion
 from auth.keystore import KeyStore
-from auth.tls import client_context
+from auth.succession import FORMER, anchors
+from auth.tls import client_context, find_successor
 from auth.tokens import Site
 from ledger.client.authoring import Author
 from ledger.client.https import HttpsBackend
 from ledger.client.transport import Transport
 from ledger.core.errors import NotFoundError, UsageError
 from ledger.home.clock import SystemClock
+from ledger.home.files import write_file
 from ledger.home.home import Home
 from ledger.home.settings import find_home, read_settings
 from ledger.home.url import parse_ledger_url
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
 MEMBER = "member"
 ADMIN = "admin"
 SERVER = "server"
+HTTPS_PORT = 443
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,28 @@ class KeyAssertions:
     def assertion(self, server: str) -> str:
         """Return a fresh single-use assertion for that server."""
         return make_assertion(self.signer.public.keyid, self.signer, Site(self.network, server), self.clock.now())
+
+
+class HomeAssertions:
+    """Buys tokens with the member key that lies in the home at that moment: one that was replaced is taken up without a restart."""
+
+    def __init__(self, place: Place, key: PrivateKey, scope: str = "") -> None:
+        self.scope = scope
+        self._place = place
+        self._key = key
+        self._seen = self._look()
+
+    def assertion(self, server: str) -> str:
+        """Return a fresh single-use assertion for that server."""
+        seen = self._look()
+        if seen != self._seen:
+            self._key, self._seen = self._place.key(MEMBER, SERVER) or self._key, seen
+        place = self._place
+        return KeyAssertions(self._key, place.network, place.clock, self.scope).assertion(server)
+
+    def _look(self) -> list[tuple[int, int]]:
+        paths = [self._place.home.key_file(name) for name in (MEMBER, SERVER)]
+        return [(found.st_ino, found.st_mtime_ns) for found in (path.stat() for path in paths if path.exists())]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +148,35 @@ class Place:
     def transport(self, *, url: str | None = None, signer: PrivateKey | None = None, ca: bytes | None = None, scope: str = "") -> Transport:
         """Return a transport to the ledger's server; anonymous in a home without keys."""
         base = url or self.url.text
-        key = signer or self.key(MEMBER, SERVER)
-        assertions = None if key is None else KeyAssertions(key, self.network, self.clock, scope)
+        own = None if signer is not None else self.key(MEMBER, SERVER)
+        assertions: KeyAssertions | HomeAssertions | None = None if own is None else HomeAssertions(self, own, scope)
+        if signer is not None:
+            assertions = KeyAssertions(signer, self.network, self.clock, scope)
         expected = self.settings.server if urlsplit(base).netloc == urlsplit(self.settings.ledger or "").netloc else None
-        return Transport(base, context=self.tls(ca), assertions=assertions, expected=expected)
+        transport = Transport(base, context=self.tls(ca), assertions=assertions, expected=expected)
+        transport.follow = partial(self.follow_ca, base)
+        return transport
 
     def tls(self, ca: bytes | None = None) -> ssl.SSLContext:
         """Return the context that trusts the network's CA, as pinned here; the system's CAs where none is pinned."""
-        pinned = ca if ca is not None else self.home.ca_file.read_bytes() if self.home.ca_file.exists() else None
+        pinned = ca
+        if ca is None and self.home.ca_file.exists():
+            former = self.home.tls / FORMER
+            pinned = anchors(self.home.ca_file.read_bytes(), former.read_bytes() if former.exists() else b"", self.clock.now())
         return client_context(pinned)
+
+    async def follow_ca(self, url: str) -> ssl.SSLContext | None:
+        """Pin the CA that followed the pinned one, if the server at `url` shows that; return the context that trusts it, else None."""
+        if not await asyncio.to_thread(self.home.ca_file.exists):
+            return None
+        parts = urlsplit(url)
+        before = await asyncio.to_thread(self.home.ca_file.read_bytes)
+        found = await find_successor((parts.hostname or "", parts.port or HTTPS_PORT), before, self.clock.now())
+        if found is None:
+            return None
+        await asyncio.to_thread(write_file, self.home.tls / FORMER, found[1], mode=0o644)  # first: it takes nothing away
+        await asyncio.to_thread(write_file, self.home.ca_file, found[0], mode=0o644)
+        return await asyncio.to_thread(self.tls)
 
     def https(self, url: str | None = None) -> HttpsBackend:
         """Return the HTTPS backend of this home's ledger, or of another URL of the same log."""

@@ -98,6 +98,12 @@ class Publisher:
         (result,) = await self._append([bound])
         return result
 
+    async def hand_in(self, envelope: Envelope) -> Published:
+        """Append a statement that others signed, as it is."""
+        statement = envelope.statement
+        (result,) = await self._append([_Bound(Wish(statement.op, statement.kind, statement.id, statement.body), envelope)])
+        return result
+
     async def _chunk(self, wishes: Sequence[Wish], manner: Manner, refresh: Callable[[], Awaitable[object]]) -> list[Published]:
         results: list[Published | None] = [None] * len(wishes)
         open_places = list(range(len(wishes)))

@@ -17,7 +17,6 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from ledger.client.checking import verify_snapshot
-from ledger.client.embedded import load_sequencer_keys
 from ledger.client.exportcheck import verify_export
 from ledger.client.exportfile import root_version
 from ledger.client.joining import refuse_strange
@@ -37,6 +36,7 @@ from ledger.core.trust.good import judge_good
 from ledger.engine.backup import copy_database
 from ledger.engine.forkguard import RESTORED
 from ledger.engine.headfile import HeadFile, LeftHead
+from ledger.engine.keyfiles import load_sequencer_keys
 from ledger.engine.replica import TRUST, Replica
 from ledger.engine.signing import placed_roots
 from ledger.engine.store import LOCK, Store

@@ -34,7 +34,7 @@ from ledger.core.errors import (
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
     from types import TracebackType
 
     from aiohttp.connector import Connection
@@ -54,7 +54,7 @@ class Assertions(Protocol):
         ...
 
     def assertion(self, server: str) -> str:
-        """Return a fresh single-use JWT for the server of that name."""
+        """Return a fresh single-use JWT for the server of that name (blocking: the key may be read anew)."""
         ...
 
 
@@ -74,6 +74,17 @@ class _OtherServerError(Exception):
     def __init__(self, peer: str | None) -> None:
         super().__init__(peer)
         self.peer = peer
+
+
+class _DistrustedError(Exception):
+    """The server's certificate is not trusted; `error` is what to tell people. Nothing was sent."""
+
+    def __init__(self, base: str, error: aiohttp.ClientConnectorCertificateError) -> None:
+        super().__init__(base)
+        self.error = UnreachableError(
+            f"{base} shows a certificate that this home does not trust: {error.certificate_error}",
+            advice="Check the URL; if the network's CA changed long ago, join again.",
+        )
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -118,7 +129,11 @@ class Transport:
         expected: str | None = None,
         bearer: str | None = None,
     ) -> None:
-        """Speak to `base`. With `expected`, only to the server of that name; with `bearer`, with this very token."""
+        """Speak to `base`. With `expected`, only to the server of that name; with `bearer`, with this very token.
+
+        `follow`, where it is set, is asked when the server's certificate is not trusted: it may return a context that does.
+        """
+        self.follow: Callable[[], Awaitable[ssl.SSLContext | None]] | None = None
         self.base = base.rstrip("/")
         self.server: str | None = None
         self._expected = expected
@@ -192,14 +207,27 @@ class Transport:
 
     async def _once(self, method: str, path: str, *, headers: Mapping[str, str], body: bytes | None) -> Reply:
         try:
+            return await self._send(method, path, headers=headers, body=body)
+        except _DistrustedError as distrusted:
+            context = None if self.follow is None else await self.follow()
+            if context is None:
+                raise distrusted.error from distrusted
+        self._context = context
+        before, self._session = self._session, None
+        if before is not None:
+            await before.close()
+        try:
+            return await self._send(method, path, headers=headers, body=body)
+        except _DistrustedError as distrusted:
+            raise distrusted.error from distrusted
+
+    async def _send(self, method: str, path: str, *, headers: Mapping[str, str], body: bytes | None) -> Reply:
+        try:
             async with self._open().request(method, self.base + path, headers=headers, data=body, allow_redirects=False) as response:
                 text, came = await read_body(response, headers.get("Accept-Encoding", ""))
                 return Reply(response.status, {name.lower(): value for name, value in response.headers.items()}, text, came)
         except aiohttp.ClientConnectorCertificateError as error:
-            raise UnreachableError(
-                f"{self.base} shows a certificate that this home does not trust: {error.certificate_error}",
-                advice="Check the URL; if the network's CA changed, join again.",
-            ) from error
+            raise _DistrustedError(self.base, error) from error
         except aiohttp.ClientConnectorError as error:
             raise UnreachableError(f"cannot connect to {self.base}: {error.strerror or error}") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -240,7 +268,8 @@ class Transport:
             await self._once("GET", "/healthz", headers={}, body=None)
         if self.server is None:
             raise UnreachableError(f"the certificate of {self.base} names no server")
-        fields = {"grant_type": GRANT, "assertion": assertions.assertion(self.server)}
+        assertion = await asyncio.to_thread(assertions.assertion, self.server)
+        fields = {"grant_type": GRANT, "assertion": assertion}
         form = urlencode(fields | ({"scope": assertions.scope} if assertions.scope else {})).encode("ascii")
         reply = await self._once("POST", "/v1/token", headers={"Content-Type": "application/x-www-form-urlencoded"}, body=form)
         if reply.status >= HTTPStatus.BAD_REQUEST:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import orjson
@@ -16,6 +16,8 @@ from ledger.core.trust.roots import PlacedRoot
 from ledger.core.trust.tenure import tenures
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import apsw
 
     from ledger.core.note import Line
@@ -26,11 +28,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SequencerKeys:
-    """The private keys of a log. Those that the root in force does not name are not used."""
+    """The private keys of a log. Those that the root in force does not name are not used.
+
+    `reload` gives the keys that are held now, for a root that names others than these.
+    """
 
     log: tuple[Signer, ...]
     clock: Signer | None = None
     mark: Signer | None = None
+    reload: Callable[[Root], SequencerKeys | None] | None = field(default=None, compare=False, repr=False)
+
+    def lacks(self, root: Root) -> bool:
+        """Tell whether `root` names a key in use that is not among these."""
+        held = {log_vkey(root.origin, signer) for signer in self.log}
+        log = any(listed.until is None and listed.vkey not in held for listed in root.log_keys)
+        clock = self.clock is None or clock_vkey(root.origin, self.clock) not in root.clock_keys
+        mark = self.mark is None or self.mark.public not in root.mark_keys
+        return log or (clock and bool(root.clock_keys)) or (mark and bool(root.mark_keys))
 
     @property
     def clock_fact(self) -> str:
@@ -114,8 +128,11 @@ class NoteSigner:
         return self.roots[-1].root
 
     def learn(self, connection: apsw.Connection) -> None:
-        """Read the roots of the stored log: at start, and after a root or a roll-back."""
-        self.roots = placed_roots(connection)
+        """Read the roots of the stored log: at start, and after a root or a roll-back. Keys that came since are taken up."""
+        roots = placed_roots(connection)
+        if roots and self.keys.reload is not None and self.keys.lacks(roots[-1].root):
+            self.keys = self.keys.reload(roots[-1].root) or self.keys
+        self.roots = roots
 
     def can_sign(self, size: int) -> bool:
         """Tell whether this home could sign a tree of that size: the log still orders by itself and holds a log key open then."""

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import orjson
 import uvloop
 
-from ledger.core.errors import LedgerError
 from ledger.home.clock import SystemClock
 from ledger.home.files import write_file
 from ledger.home.home import LISTEN_FILE
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from ledger.home.settings import Settings
     from ledger.http.metrics import Metrics
 
-UPKEEP_SECONDS = 60.0
-EXPIRY_WARNING_SECONDS = 14 * 86_400
 YOUNG_OBJECTS = 20_000
 
 
@@ -98,21 +95,6 @@ def withdraw(home: Path) -> None:
     """Take `listen.json` away (blocking); idempotent."""
     with suppress(OSError):
         (home / LISTEN_FILE).unlink()
-
-
-async def keep_certificate(identity: ServerIdentity, world: World) -> None:
-    """Take up a renewed certificate, and say in time when one is due. Ends by cancellation only."""
-    while True:
-        await asyncio.sleep(UPKEEP_SECONDS)
-        try:
-            loaded, expires = await asyncio.to_thread(lambda: (identity.reload_if_changed(), identity.expires))
-        except LedgerError as error:
-            world.log.failure("certificate-unusable", error)
-            continue
-        if loaded:
-            world.log.event("certificate-loaded", expires=expires)
-        if expires - world.clock.now() < EXPIRY_WARNING_SECONDS:
-            world.log.write("warning", "certificate-expires", expires=expires)
 
 
 def run_service(settings: Settings, serve: Callable[[World], Coroutine[None, None, None]]) -> None:

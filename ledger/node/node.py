@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 from auth.assertions import AssertionVerifier
 from auth.pki import common_name, load_chain
 from auth.tls import ServerIdentity
+from auth.tokenkeys import TokenKeyFiles
 from auth.tokens import Site, TokenIssuer, TokenVerifier
 from auth.used import UsedSlots
+from ledger.client.certificates import is_due, renew_certificate
 from ledger.client.place import Place
 from ledger.client.sync import Syncer
 from ledger.core.errors import NotFoundError, UsageError
@@ -33,9 +35,10 @@ from ledger.http.members import StateMembers, touches_rights
 from ledger.http.metrics import Metrics
 from ledger.http.routes import Route, RouteTable
 from ledger.http.server import HttpServer, ServerParts
-from ledger.http.service import Bound, Listeners, World, announce, keep_certificate, withdraw
+from ledger.http.service import Bound, Listeners, World, announce, withdraw
 from ledger.http.state_routes import StateRoutes
 from ledger.http.token_routes import TokenRoutes
+from ledger.http.upkeep import CertificateChore, Chore, Renewal, TokenKeyChore, keep_up
 from ledger.node.audit import Audit
 from ledger.node.condition import Condition, Running
 from ledger.node.delivering import Delivering
@@ -47,13 +50,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ledger.client.sync import Move
-    from ledger.core.keys import PrivateKey
     from ledger.home.home import Home
     from ledger.home.settings import Settings
     from ledger.node.sources import Source
 
 DEFAULT_LISTEN = "127.0.0.1:8444"
-TOKEN_KEY = "token"  # noqa: S105 - the name of a key file
 API_TOKEN_BYTES = 32
 LOCK_PATIENCE_SECONDS = 3.0
 TITLE = "metaledger node"
@@ -81,6 +82,8 @@ class Node:
         self._listeners: Listeners | None = None
         self._routes: tuple[Route, ...] = ()
         self._tasks: list[asyncio.Task[None]] = []
+        self._chores: dict[str, Chore] = {}
+        self._place = place
 
     async def start(self) -> Bound:
         """Serve and follow. Raises what keeps it from serving; call `stop` then too."""
@@ -97,11 +100,13 @@ class Node:
         self._listeners = Listeners(server, parts, identity)
         bound = await self._listeners.start(self.settings, DEFAULT_LISTEN, self.metrics)
         await asyncio.to_thread(announce, self.home.path, bound, self.store.lock)
+        renewal = Renewal(lambda: is_due(self.home, self._world.clock.now()), self._renew)
+        self._chores["certificate"] = CertificateChore(identity, self._world, renewal)
         self._tasks = [
             asyncio.create_task(self.following.run(), name="following"),
             asyncio.create_task(self.delivering.run(), name="delivering"),
             asyncio.create_task(self.audit.run(), name="audit"),
-            asyncio.create_task(keep_certificate(identity, self._world), name="upkeep"),
+            asyncio.create_task(keep_up(self._chores, self._world), name="upkeep"),
         ]
         metrics = None if bound.metrics is None else str(bound.metrics)
         where = {"url": bound.url, "listen": str(bound.listen), "metrics": metrics}
@@ -160,8 +165,11 @@ class Node:
 
     async def _parts(self, site: Site, hub: Hub) -> ServerParts:
         clock = self._world.clock
-        token_key, api_token = await asyncio.to_thread(self._secrets)
-        verifier = TokenVerifier(site, [token_key.public], self.members, clock)
+        token_files = TokenKeyFiles(self._place.keys, clock)
+        token_keys = await asyncio.to_thread(token_files.load_or_create)
+        api_token = await asyncio.to_thread(self._api_token)
+        issuer, verifier = TokenIssuer(site, token_keys.signer, clock), TokenVerifier(site, token_keys.public, self.members, clock)
+        self._chores["token-keys"] = TokenKeyChore(token_files, issuer, verifier, self._world)
         authorizer = BearerAuthorizer(verifier, local_token=api_token)
         sharing = Sharing(public=self.settings.public_read and self.settings.relay)
         used = await asyncio.to_thread(UsedSlots, clock, self.home.used_file)
@@ -172,21 +180,23 @@ class Node:
             *(route for route in log_routes if self.settings.relay or route.path in EVERYWHERE),
             *StateRoutes(hub, self.store, sharing, self._marks).routes(),
             *SyncRoute(self.following).routes(),
-            *TokenRoutes(assertions, TokenIssuer(site, token_key, clock), verifier, clock).routes(),
+            *TokenRoutes(assertions, issuer, verifier, clock).routes(),
             *HealthRoutes(service, lambda: self._routes).routes(),
         )
         return ServerParts(RouteTable(self._routes), authorizer, self._world.log, self.metrics, self._remark)
 
-    def _secrets(self) -> tuple[PrivateKey, str]:
-        """Return the key that signs this listener's tokens and the read token of this machine; made at the first start."""
-        keys = Place(self.home, self.settings, parse_ledger_url(self.settings.ledger or ""), self._world.clock).keys
-        key = keys.load(TOKEN_KEY) if keys.has(TOKEN_KEY) else keys.create(TOKEN_KEY)
+    def _api_token(self) -> str:
+        """Return the read token of this machine; made at the first start (blocking)."""
         try:
             token = read_private_file(self.home.api_token)
         except NotFoundError:
             token = secrets.token_urlsafe(API_TOKEN_BYTES).encode()
             create_file(self.home.api_token, token + b"\n")
-        return key, token.decode("ascii").strip()
+        return token.decode("ascii").strip()
+
+    async def _renew(self) -> None:
+        ends = await renew_certificate(self._place)
+        self._world.log.event("certificate-renewed", expires=ends)
 
     def _marks(self) -> dict[str, object]:
         return {} if self._condition is None else dict(self._condition.marks())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from auth import used
+from auth import rates, used
 from auth.pki import MAX_REQUEST
 from auth.principal import OPERATE_PERMISSIONS, SCOPES
 from ledger.client.marks import STATE_ROOT
@@ -79,6 +79,10 @@ def test_every_key_file_of_a_new_network_is_in_the_inventory(tmp_path: Path) -> 
         ("first request, or the next one, on a connection", f"{KEEPALIVE_SECONDS:.0f} s"),
         ("body of a request, from its first byte", f"{BODY_SECONDS:.0f} s"),
         ("assertions of one member that are not over", f"{used.PER_OWNER:,}; of all, {used.CAPACITY:,}"),
+        (
+            "tokens that one member's key buys, that one invite buys",
+            f"{rates.MEMBER_A_MINUTE} a minute, {rates.INVITE_A_MINUTE} a minute; then 503 with Retry-After",
+        ),
         ("certificates of one member", f"{MOST_A_DAY} a day"),
     ],
 )

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
-# test_usage.py, test_served.py, tests/unit/client/test_answers.py; test_queue.py; test_archive.py
+# test_usage.py, test_served.py, tests/unit/client/test_answers.py; test_queue.py; test_archive.py; test_revoking.py,
+# test_rotating_….py, test_ceremony.py
 ELSEWHERE = (
     *("create network", "join", "get invites", "get void"),
     *("get operations", "retry operation", "drop operation"),
     *("backup", "restore", "import"),
+    *("revoke ", "rotate ", "create root", "sign root", "publish root"),
 )
 
 

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from auth.keystore import generate_key
+from auth.rates import INVITE_A_MINUTE, MEMBER_A_MINUTE
 from auth.tokens import Site
-from tests.support.masters import Identity
+from ledger.core.canonical import format_time
+from tests.support.masters import Identity, Reply
 
 if TYPE_CHECKING:
+    from ledger.core.canonical import JSONObject
     from tests.support.masters import Network
 
 
@@ -106,3 +109,31 @@ async def test_openapi_describes_what_is_served(network: Network) -> None:
             assert reply.status not in {404, 405} or path == "/tile/{path}", (method, path)
     assert "/v1/entries" in document["paths"]
     assert len(document["paths"]) >= 18
+
+
+async def refused_after(network: Network, who: Identity, most: int) -> tuple[int, Reply]:
+    """Buy tokens until one is refused; return how many were bought, and the refusal."""
+    for number in range(most):
+        reply = await network.ask_token(network.assertion(who))
+        if reply.status != 200:
+            return number, reply
+    raise AssertionError(f"{most} tokens were bought")
+
+
+async def test_one_key_buys_so_many_tokens_a_minute_and_others_go_on(network: Network) -> None:
+    eager, other = await network.enrol("eager"), await network.enrol("other")
+    bought, reply = await refused_after(network, eager, 2 * MEMBER_A_MINUTE)
+    assert bought >= MEMBER_A_MINUTE
+    assert (reply.status, reply.json["code"]) == (503, "busy")
+    assert 0 < float(reply.headers["Retry-After"]) <= 60
+    assert (await network.ask_token(network.assertion(other))).status == 200
+    assert (await network.ask_token(network.assertion(Identity("eager", generate_key())))).status == 401
+
+
+async def test_one_invite_buys_fewer(network: Network) -> None:
+    key = generate_key()
+    expires = format_time(int(network.clock.now()) + 3600)
+    body: JSONObject = {"name": "guest", "type": "node", "key": key.public.text, "permissions": ["permissions.node"], "expires": expires}
+    assert (await network.publish(network.put("invite", body, also=key))).status == 201
+    bought, reply = await refused_after(network, Identity("guest", key), 2 * INVITE_A_MINUTE)
+    assert (bought >= INVITE_A_MINUTE, reply.status, reply.json["code"]) == (True, 503, "busy")
