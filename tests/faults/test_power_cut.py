@@ -73,10 +73,13 @@ def kept_size(network: LiveNetwork) -> int:
 
 async def cut_under_load(network: LiveNetwork, load: Load, disk: Volume, acknowledged: int) -> None:
     task = await load.until_killed(network.master.url, acknowledged)
+    answered, seen = len(load.placed), len(load.heads)
     await asyncio.to_thread(disk.cut)
     await asyncio.sleep(0.2)
     network.master.kill()
     await task
+    # A sync that is under way when ext4 is shut down may return as if it were done: with the power gone nobody would hear of that.
+    del load.placed[answered:], load.heads[seen:]
 
 
 def test_power_cut_under_load_keeps_what_was_acknowledged_and_is_a_plain_restart(founded: Path, tmp_path: Path) -> None:
@@ -96,7 +99,7 @@ def test_power_cut_under_load_keeps_what_was_acknowledged_and_is_a_plain_restart
                 assert not network.master.events("sequencer.fork-risk")
         finally:
             network.stop()
-        assert len(load.placed) >= 180
+        assert len(load.placed) >= 150
         assert max(lags) > 0  # the cut did take what head.json was about to say
         assert load.check() >= size
 
