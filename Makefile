@@ -23,7 +23,7 @@ PYTEST := $(BIN)/python -m pytest
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11
 INSTALLS := pyproject.toml requirements-uv.lock
 
-.PHONY: help setup demo test lint fix docs bench torture coverage lock system-packages
+.PHONY: help setup demo test lint fix docs bench faults torture coverage lock system-packages
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
