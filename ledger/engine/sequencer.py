@@ -18,6 +18,7 @@ from ledger.core.envelope import Envelope
 from ledger.core.errors import AlarmError, BusyError, FormatError, InternalError, LedgerError, NotReadyError, OutcomeUnknown, TooLargeError
 from ledger.core.limits import LIMITS
 from ledger.engine.admission import Request, read_envelope
+from ledger.engine.ahead import Ahead
 from ledger.engine.commit import Committed, Committer
 from ledger.engine.feed import Feed
 from ledger.engine.forkguard import ForkGuard
@@ -69,6 +70,8 @@ class Sequencer:
         self._waiting = 0
         self._wake = asyncio.Event()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="verify")
+        self._ahead = Ahead(self._checked, self._pool)
+        self._crowded = False
         self._state_task: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing = False
@@ -177,6 +180,8 @@ class Sequencer:
         request = Request(read, asyncio.get_running_loop().create_future(), expected_size, receipts, good)
         self._queue.append(request)
         self._wake.set()
+        if self._crowded:
+            self._ahead.put(request)
         # A caller that gives up cancels only its answer: what it queued is placed all the same.
         return await request.future
 
@@ -208,6 +213,7 @@ class Sequencer:
                 await self._gather(before)
             batch = self._take()
             before = len(batch)
+            self._crowded = before > 1
             if self._stopped is None:
                 await self._sequence(batch)
             else:
@@ -246,6 +252,7 @@ class Sequencer:
                 break
             batch.append(self._queue.popleft())
             self._waiting -= len(request.envelopes)
+        self._ahead.forget()
         return batch
 
     async def _sequence(self, batch: list[Request]) -> None:
