@@ -15,6 +15,7 @@ from ledger.http.call import JSON_TYPE, Call, media_type, parse_number
 from ledger.http.problem import problem_of
 from ledger.http.routes import Route
 from ledger.http.state_routes import ENVELOPE_TYPE
+from ledger.http.whole import WholeResponse
 from master.admission import SPELLINGS_BYTES, Terms
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ class PublishRoutes:
         if not isinstance(placed, Placed):
             raise placed.error
         headers = {"Content-Type": JSON_TYPE, "Cache-Control": "no-store", "Location": f"/v1/receipts/{placed.digest}"}
-        return web.Response(status=HTTPStatus.CREATED, body=orjson.dumps(placement(verdict.id, placed, with_receipt=True)), headers=headers)
+        return WholeResponse(
+            status=HTTPStatus.CREATED, body=orjson.dumps(placement(verdict.id, placed, with_receipt=True)), headers=headers
+        )
 
     async def _publish_many(self, call: Call) -> web.Response:
         text = await call.body(LINES_TYPE, cap=LIMITS.request)

@@ -16,6 +16,7 @@ from ledger.core.envelope import Envelope
 from ledger.core.errors import AlarmError, FormatError, InternalError, LedgerError, NotReadyError, OutcomeUnknown, TooLargeError
 from ledger.core.limits import LIMITS
 from ledger.engine.admission import Request, is_way_back, read_envelope
+from ledger.engine.ahead import Ahead
 from ledger.engine.commit import Committed, Committer
 from ledger.engine.feed import Feed
 from ledger.engine.forkguard import ForkGuard
@@ -68,6 +69,8 @@ class Sequencer:
         self._reading = asyncio.Semaphore(THREADS)  # more threads would only keep the event loop waiting
         self._wake = asyncio.Event()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="verify")
+        self._ahead = Ahead(self._checked, self._pool)
+        self._crowded = False
         self._state_task: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing = False
@@ -191,6 +194,8 @@ class Sequencer:
         request = Request(read, asyncio.get_running_loop().create_future(), expected_size, receipts, good)
         self._queue.put(request)
         self._wake.set()
+        if self._crowded:
+            self._ahead.put(request)
         # A caller that gives up cancels only its answer: what it queued is placed all the same.
         return await request.future
 
@@ -227,7 +232,9 @@ class Sequencer:
             if before > 1:
                 await self._gather(before)
             batch = self._queue.take()
+            self._ahead.forget()
             before = len(batch)
+            self._crowded = before > 1
             if self._guard.risk is not None:
                 batch = self._only_way_back(batch)
             if self._stopped is not None:

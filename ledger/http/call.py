@@ -113,7 +113,7 @@ class Call:
         """Read the body, but not far beyond `cap`: a body without a length must not fill the memory first."""
         content = self.request.content
         if content.is_eof():
-            return await self.request.read()
+            return content.read_nowait()
         parts: list[bytes] = []
         size = 0
         try:
