@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -22,7 +22,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from types import TracebackType
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,10 +74,12 @@ class Stage:
         self._servers: dict[str, subprocess.Popen[bytes]] = {}
         self._before: dict[signal.Signals, Any] = {}
         self._step = 0
+        self._held = False
+        self._interrupted = False
         self.kept = 0
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, _interrupt) for number in ENDING_SIGNALS}
+        self._before = {number: signal.signal(number, self._interrupt) for number in ENDING_SIGNALS}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -165,7 +167,7 @@ class Stage:
         """Start a server of `home` in the background and print the command. `await_listening` waits for it."""
         arguments = (*words, "--home", home)
         self.typed(f"ledger-cli {shlex.join(arguments)} &")
-        with (self.place / f"{home}.log").open("ab") as log:
+        with (self.place / f"{home}.log").open("ab") as log, self._unbroken():
             self._servers[home] = subprocess.Popen(
                 [str(COMMAND), *arguments],
                 cwd=self.place,
@@ -175,6 +177,22 @@ class Stage:
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for the demo, which then stops its servers in order
             )
+
+    @contextmanager
+    def _unbroken(self) -> Iterator[None]:
+        """Let a signal wait: between the birth of a process and its entry in the list nobody would know of it."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+        if self._interrupted:
+            raise KeyboardInterrupt
+
+    def _interrupt(self, _number: int, _frame: object) -> None:
+        self._interrupted = True
+        if not self._held:
+            raise KeyboardInterrupt
 
     def await_listening(self, *homes: str) -> None:
         """Return when the servers of these homes answer. DemoError when one ends or takes too long."""
@@ -225,7 +243,3 @@ def _await_end(server: subprocess.Popen[bytes]) -> bool:
     server.kill()
     server.wait()
     return False
-
-
-def _interrupt(_number: int, _frame: object) -> None:
-    raise KeyboardInterrupt

@@ -259,7 +259,8 @@ def test_what_is_interrupted_changes_nothing(cli: Cli, tmp_path: Path, verb: str
         assert not list(target.home.glob(".restore-*"))
         assert not (tmp_path / "copy" / "config.toml").exists()
         target(verb, str(path)).good()
-    assert process.returncode in (0, 130), err
+    # A signal that comes when the work is done and the interpreter is ending ends it the system's way.
+    assert process.returncode in (0, 130, -signal.SIGINT), err
     target("verify", "ledger").good()
 
 
