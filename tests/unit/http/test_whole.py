@@ -26,9 +26,9 @@ class Wire(asyncio.Transport):
         self.sent.append(bytes(data))
 
 
-async def send(answer: WholeResponse) -> bytes:
+async def send(answer: WholeResponse, *, last: bool = False) -> bytes:
     wire = Wire()
-    await answer.prepare(make_mocked_request("POST", "/v1/entries", transport=wire))
+    await answer.prepare(make_mocked_request("POST", "/v1/entries", transport=wire, closing=last))
     await answer.write_eof()
     (sent,) = wire.sent
     return sent
@@ -53,6 +53,9 @@ async def test_an_answer_that_ends_the_connection_says_so() -> None:
     answer.force_close()
     assert b"\r\nConnection: close\r\n\r\nabc" in await send(answer)
     assert answer.keep_alive is False
+    asked = WholeResponse(body=b"abc")
+    assert b"\r\nConnection: close\r\n\r\nabc" in await send(asked, last=True)
+    assert asked.keep_alive is False
 
 
 @pytest.mark.parametrize("value", ["a\r\nSet-Cookie: b", "a\nb", "a\rb", "a\0b"])
