@@ -254,10 +254,12 @@ def test_what_is_interrupted_changes_nothing(cli: Cli, tmp_path: Path, verb: str
         process.wait(0.9)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
-    if process.returncode == 130:
-        assert cli("status", "-o", "json").json["fork_risk"] == before
-        assert not list(target.home.glob(".restore-*"))
-        assert not (tmp_path / "copy" / "config.toml").exists()
+    risk = cli("status", "-o", "json").json["fork_risk"]
+    taken = risk != before if verb == "restore" else (tmp_path / "copy" / "config.toml").exists()
+    assert risk in (before, "restored from the backup file")
+    assert taken or process.returncode != 0
+    assert not list(target.home.glob(".restore-*"))
+    if not taken:  # a signal after the last rename comes too late: then all of it is there
         target(verb, str(path)).good()
     # A signal that comes when the work is done and the interpreter is ending ends it the system's way.
     assert process.returncode in (0, 130, -signal.SIGINT), err
