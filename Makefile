@@ -93,7 +93,7 @@ coverage: setup ## branch coverage of the tiers that run in one process
 
 lock: setup ## resolve the lock files anew: hashes, no index address, nothing younger than a week
 	$(eval COOLDOWN := --exclude-newer $(shell date -u -d '7 days ago' +%F))
-	$(COMPILE) $(COOLDOWN) --upgrade --group dev pyproject.toml -o requirements.lock
+	$(COMPILE) $(COOLDOWN) --upgrade --group dev --extra ethereum pyproject.toml -o requirements.lock
 	$(COMPILE) $(COOLDOWN) --upgrade -c requirements.lock pyproject.toml -o requirements-core.lock
 	grep -E '^hatchling==' requirements.lock | sed 's/ .*//' | $(COMPILE) $(COOLDOWN) -c requirements.lock - -o requirements-build.lock
 	$(COMPILE) $(COOLDOWN) --upgrade --group demo -c requirements.lock pyproject.toml -o requirements-demo.lock

@@ -1,1 +1,1 @@
-"""What puts the log onto chains; each adapter is an extra (docs/concepts.md)."""
+"""Ledgers on chains: what all of them share, and an adapter each."""
