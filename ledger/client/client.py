@@ -233,17 +233,20 @@ class LedgerClient:
                 raise StaleError(f"the copy has {await self.copy.size()} entries, not yet {at_least}")
         limit = max_age if max_age is not None else self.place.settings.max_age
         stale = await self._stale(limit)
-        answer = await self.reader.get(kind, clause, at=at)
+        answer = await self.reader.get(kind, clause, now=self._now(), at=at)
         return replace(answer, stale=stale)
 
     async def get_local(self, kind: str, clause: str = "", *, max_age: float | None = None) -> Answer:
         """Do as `get` does, as if what waits in this home's queue were in force: it says `ledger: local`."""
         await self._fresh_copy(only_empty=True)
         stale = await self._stale(max_age if max_age is not None else self.place.settings.max_age)
-        return replace(await self.reader.get(kind, clause, queued=await self._queued()), stale=stale)
+        return replace(await self.reader.get(kind, clause, now=self._now(), queued=await self._queued()), stale=stale)
+
+    def _now(self) -> int:
+        return int(self.place.clock.now())
 
     async def _stale(self, max_age: float | None) -> str | None:
-        now = int(self.place.clock.now())
+        now = self._now()
         fresh = await self.copy.store.read(lambda snapshot: freshness(snapshot, now))
         if max_age is not None and (fresh.age is None or fresh.age > max_age):
             age = "of unknown age" if fresh.age is None else f"{fresh.age} s old"

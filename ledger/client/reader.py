@@ -11,7 +11,8 @@ from ledger.core.canonical import is_hex64, is_time, parse_time
 from ledger.core.envelope import parse_envelope
 from ledger.core.errors import FormatError, NotFoundError, UsageError
 from ledger.core.limits import LIMITS
-from ledger.query import matches, parse_where
+from ledger.query import matches, parse_clauses
+from ledger.query.sorting import sort_policies
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -32,12 +33,14 @@ class Reader:
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    async def get(self, kind: str, clause: str = "", *, at: int | str | None = None, queued: Sequence[Statement] = ()) -> Answer:
-        """Return live policies of `kind` (or `all`) that meet the clause, as of `at` (a size or a time).
+    async def get(
+        self, kind: str, clause: str = "", *, now: int = 0, at: int | str | None = None, queued: Sequence[Statement] = ()
+    ) -> Answer:
+        """Return live policies of `kind` (or `all`) that meet the clause at the time `now` (Unix seconds), as of `at` (a size or a time).
 
         With `queued` statements, as if those were in force; what they made says `ledger: local`.
         """
-        condition = parse_where(clause)
+        query = parse_clauses(clause, None if kind == ALL else kind)
 
         def work(snapshot: Snapshot) -> Answer:
             size = size_at(snapshot, at)
@@ -45,7 +48,8 @@ class Reader:
             kinds = state.kinds() if kind == ALL else [kind]
             records = (found for name in kinds for found in state.of_kind(name))
             policies = (show(record, ledger=ledger) for record, ledger in records)
-            return Answer(size, [policy for policy in policies if matches(condition, policy)])
+            met = (policy for policy in policies if matches(query.where, policy, now=now))
+            return Answer(size, sort_policies(met, query.order, lambda policy: policy)[: query.limit])
 
         return await self.store.read(work)
 

@@ -1,50 +1,88 @@
-"""What a clause means: pure, typed, and linear in the size of the policy.
+"""What a condition means: the reference that every other way to answer a query must agree with. Pure.
 
-Values are equal when they are of one type and equal: 1 is 1.0, and neither is "1" or true. Where a list
-stands, on the way or at the end, any element may meet the condition.
+Where a list stands, on the way or at the end, lists within it too, one element that meets the condition is enough. A path that leads
+nowhere meets no condition, so `not` around it holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, TypeAlias
+
+from ledger.query.tree import EVERYTHING, Among, And, Compare, Exists, HasValue, Not, Or, walk
+from ledger.query.values import test_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from ledger.query.grammar import Equal, Scalar, Where
+    from ledger.query.tree import Condition, Leaf
+
+Judge: TypeAlias = Callable[[str, object], bool]
+LeafTest: TypeAlias = Callable[[object, "Sequence[str]"], bool]
 
 
-def matches(where: Where, policy: Mapping[str, object]) -> bool:
-    """Return whether a policy, `{kind: content}`, meets the clause. Anything of another shape meets only the empty one."""
-    if not where.terms:
+def matches(condition: Condition, policy: Mapping[str, object], *, now: int = 0) -> bool:
+    """Tell whether a policy, `{kind: content}`, meets the condition at the time `now` (Unix seconds).
+
+    Anything of another shape meets only the empty condition.
+    """
+    if condition == EVERYTHING:
         return True
     if len(policy) != 1:
         return False
-    (content,) = policy.values()
-    return all(_holds(term, content) for term in where.terms)
+    ((kind, content),) = policy.items()
+    return judge_of(condition, now=now)(kind, content)
 
 
-def _holds(term: Equal, content: object) -> bool:
-    return any(_is_equal(value, term.value) for value in _values(content, term.path))
+def judge_of(condition: Condition, *, now: int = 0) -> Judge:
+    """Return what tells of a kind and a content whether they meet the condition."""
+    steps = [(node, _leaf_judge(node, now) if isinstance(node, Compare | Among | Exists | HasValue) else None) for node in walk(condition)]
+
+    def judge(kind: str, content: object) -> bool:
+        found: list[bool] = []
+        for node, leaf in steps:
+            if leaf is not None:
+                found.append(leaf(kind, content))
+            elif isinstance(node, Not):
+                found.append(not found.pop())
+            elif isinstance(node, And | Or):
+                start = len(found) - len(node.terms)
+                found[start:] = [(all if isinstance(node, And) else any)(found[start:])]
+        return found[0]
+
+    return judge
 
 
-def _values(content: object, path: Sequence[str]) -> Iterator[object]:
-    """Yield what stands at `path`, going through lists."""
+def leaf_test(leaf: Leaf, now: int) -> LeafTest:
+    """Return what tells of a content and the names of a path in it whether they meet the leaf."""
+    if isinstance(leaf, Exists):
+        return stands
+    test = _is_value if isinstance(leaf, HasValue) else test_of(leaf, now)
+    return lambda content, names: any(map(test, values_at(content, names)))
+
+
+def _leaf_judge(leaf: Leaf, now: int) -> Judge:
+    path, test = leaf.path, leaf_test(leaf, now)
+    return lambda kind, content: test(content, path.within(kind).names)
+
+
+def _is_value(value: object) -> bool:
+    return value is not None
+
+
+def values_at(content: object, names: Sequence[str]) -> Iterator[object]:
+    """Yield what stands at a path: no lists, but what is in them, in the order of the text."""
     waiting: list[tuple[object, int]] = [(content, 0)]
     while waiting:
         value, depth = waiting.pop()
         if isinstance(value, list | tuple):
-            waiting.extend((one, depth) for one in value)
-        elif depth == len(path):
+            waiting.extend((one, depth) for one in reversed(value))
+        elif depth == len(names):
             yield value
-        elif isinstance(value, Mapping) and path[depth] in value:
-            waiting.append((value[path[depth]], depth + 1))
+        elif isinstance(value, Mapping) and names[depth] in value:
+            waiting.append((value[names[depth]], depth + 1))
 
 
-def _is_equal(value: object, wanted: Scalar) -> bool:
-    if isinstance(value, bool) or isinstance(wanted, bool):
-        return value is wanted
-    if isinstance(value, str) or isinstance(wanted, str):
-        return type(value) is type(wanted) and value == wanted
-    return value == wanted
+def stands(content: object, names: Sequence[str]) -> bool:
+    """Tell whether anything stands at a path, an empty list too."""
+    return any(isinstance(value, Mapping) and names[-1] in value for value in values_at(content, names[:-1]))
