@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
@@ -49,7 +49,7 @@ from ledger.core.trust import (
 from ledger.engine.headfile import HeadFile, LeftHead
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
     from pathlib import Path
 
     from ledger.core.backend import Head
@@ -172,12 +172,13 @@ class Syncer:
         """Bring the entries in; only those of a `Taken` verdict are committed."""
         fresh: list[bytes] = []
         state = self.state
-        async with self.replica.intake() as intake:
+        async with self.replica.intake(step.end - step.start) as intake:
             await intake.go_back(step.start)
             try:
-                async for page in showing.between(step.start, step.end):
-                    await intake.apply(page)
-                    fresh = [*fresh, *page] if len(fresh) + len(page) <= LIMITS.page else []
+                async with aclosing(showing.between(step.start, step.end)) as pages:
+                    async for page in pages:
+                        await intake.apply(page)
+                        fresh = [*fresh, *page] if len(fresh) + len(page) <= LIMITS.page else []
             except UNUSABLE as error:
                 return Judged(state, BadSource(unusable(step, error, now)))
             judged = await intake.judge(lambda view: judge_entries(state, view, step, now))
@@ -197,9 +198,10 @@ class Syncer:
         check = TreeCheck(step, state)
         at = 0
         with suppress(*UNUSABLE):  # it cannot show its tree: `check` is not whole, and the verdict says so
-            async for page in showing.between(0, step.end):
-                check.add(page, await self.replica.leaves(at, at + len(page)))
-                at += len(page)
+            async with aclosing(showing.between(0, step.end)) as pages:
+                async for page in pages:
+                    check.add(page, await self.replica.leaves(at, at + len(page)))
+                    at += len(page)
         if check.fork is not None and state.note is not None:
             with suppress(ProofError):  # a note that this replica cannot reach
                 check.own_receipt = await self.replica.receipt(check.fork, state.note)
@@ -244,19 +246,34 @@ class Showing:
         self._start, self._entries = pushed
         self._progress = progress
 
-    async def between(self, start: int, end: int) -> AsyncIterator[Sequence[bytes]]:
-        """Yield entries `start … end-1`. FormatError when the source gives others than were asked for."""
-        at = start
-        while at < end:
-            place = at - self._start
-            page = self._entries[place : place + end - at] if 0 <= place < len(self._entries) else ()
-            page = page or await self.source.read(at, min(end, at + LIMITS.page))
-            if not 0 < len(page) <= end - at:
-                raise FormatError(f"the source gives {len(page)} entries for {end - at}")
-            yield page
-            at += len(page)
-            if self._progress is not None:
-                self._progress(at - start, end - start)
+    async def between(self, start: int, end: int) -> AsyncGenerator[Sequence[bytes], None]:
+        """Yield entries `start … end-1`; each page is asked for while the one before is worked on.
+
+        FormatError when the source gives others than were asked for. Close the generator.
+        """
+        at, coming = start, self._ask(start, end)
+        try:
+            while coming is not None:
+                page = await coming
+                if not 0 < len(page) <= end - at:
+                    raise FormatError(f"the source gives {len(page)} entries for {end - at}")
+                at += len(page)
+                coming = self._ask(at, end)
+                yield page
+                if self._progress is not None:
+                    self._progress(at - start, end - start)
+        finally:
+            if coming is not None:
+                coming.cancel()
+                await asyncio.gather(coming, return_exceptions=True)
+
+    def _ask(self, at: int, end: int) -> asyncio.Task[Sequence[bytes]] | None:
+        return asyncio.create_task(self._page(at, end)) if at < end else None
+
+    async def _page(self, at: int, end: int) -> Sequence[bytes]:
+        place = at - self._start
+        page = self._entries[place : place + end - at] if 0 <= place < len(self._entries) else ()
+        return page or await self.source.read(at, min(end, at + LIMITS.page))
 
 
 def unusable(step: Fetch, error: LedgerError, now: int) -> Evidence:

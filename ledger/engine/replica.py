@@ -15,23 +15,26 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from ledger.core.canonical import sha256_hex
 from ledger.core.envelope import parse_envelope
 from ledger.core.errors import FormatError, NotFoundError, ProofError, UnsupportedError
 from ledger.core.fold import KNOWN_FOLD, Void, judge, present_root
 from ledger.core.merkle import Frontier, consistency_proof, leaf_hashes, tree_root
 from ledger.core.trust.good import parse_claim
 from ledger.core.trust.state import TrustState
-from ledger.engine.signatures import THREADS, Checked, Good
+from ledger.engine.signatures import NONE, THREADS, Checked, Good
 from ledger.engine.signing import placed_roots
+from ledger.engine.verifier import Verifier
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+    from concurrent.futures import Executor
 
     from ledger.core.envelope import Envelope
     from ledger.core.fold import Check
@@ -43,6 +46,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TRUST = "trust"
+AHEAD = 2  # pages that are read and verified before their turn
+MANY = 5_000  # entries that are worth a process
+CORES = 2
 HALTED = "halted"  # the fold asked for by the root at which this replica stopped
 
 
@@ -87,18 +93,44 @@ class _UndoneError(Exception):
 class _Page(NamedTuple):
     """Entries with their envelopes, None for those that hold none, and the signatures found good."""
 
-    read: list[tuple[bytes, Envelope | None]]
-    good: Good
+    entries: Sequence[bytes]
+    read: list[Envelope | None]
+    good: Good = NONE
+
+    @property
+    def envelopes(self) -> Iterator[Envelope]:
+        return (envelope for envelope in self.read if envelope is not None)
+
+
+class Checking:
+    """Who verifies the signatures of an intake: threads, or for many entries a process."""
+
+    def __init__(self, checked: Checked, pool: Executor, verifier: Verifier | None = None) -> None:
+        self.checked = checked
+        self._pool = pool
+        self._verifier = verifier
+
+    async def good(self, envelopes: Iterable[Envelope]) -> Good:
+        """Return the good signatures by known keys, as far as it is worth asking ahead."""
+        loop = asyncio.get_running_loop()
+        if self._verifier is None:
+            return await loop.run_in_executor(None, self.checked.spread, tuple(envelopes), self._pool)
+        return await loop.run_in_executor(self._pool, self._ask, self._verifier, envelopes)
+
+    def _ask(self, verifier: Verifier, envelopes: Iterable[Envelope]) -> Good:
+        return frozenset(verifier.valid(self.checked.claims(envelopes)))
 
 
 class Intake:
-    """Entries on their way into a replica, in one open transaction. For one task."""
+    """Entries on their way into a replica, in one open transaction. For one task.
 
-    def __init__(self, held: HeldTransaction, checked: Checked, pool: ThreadPoolExecutor) -> None:
+    Of the pages applied, one is judged and written while those after it are read and verified.
+    """
+
+    def __init__(self, held: HeldTransaction, checking: Checking) -> None:
         self._held = held
-        self._checked = checked
-        self._pool = pool
-        self._writing: asyncio.Task[None] | None = None
+        self._checking = checking
+        self._pages: deque[asyncio.Task[None]] = deque()
         self._tree = Frontier()
         self._state: TrustState | None = None
         self.accepted = 0
@@ -136,10 +168,18 @@ class Intake:
         await self._held.run(work)
 
     async def apply(self, entries: Sequence[bytes]) -> None:
-        """Take the next entries: verify their signatures on threads while the page before is judged and written."""
-        page = await asyncio.get_running_loop().run_in_executor(None, self._verify, entries)
-        await self._written()
-        self._writing = asyncio.create_task(self._held.run(partial(self._write, page)))
+        """Take the next entries. Raises what judging or writing entries before them raised."""
+        read = await asyncio.get_running_loop().run_in_executor(None, _read_page, entries)
+        while len(self._pages) > AHEAD:
+            await self._pages.popleft()
+        before = self._pages[-1] if self._pages else None
+        self._pages.append(asyncio.create_task(self._settle(read, before)))
+
+    async def _settle(self, page: _Page, before: asyncio.Task[None] | None) -> None:
+        good = await self._checking.good(page.envelopes)
+        if before is not None:
+            await before
+        await self._held.run(partial(self._write, page._replace(good=good)))
 
     async def judge(self, work: Callable[[StoredView], T]) -> T:
         """Run `work` on the replica as it would be with these entries."""
@@ -171,30 +211,23 @@ class Intake:
         await self._held.run(work)
 
     async def abandon(self) -> None:
-        """Let the page that is being written end; what it wrote is undone."""
-        if self._writing is not None:
-            await asyncio.gather(self._writing, return_exceptions=True)
+        """Let the pages that are being written end; what they wrote is undone."""
+        await asyncio.gather(*self._pages, return_exceptions=True)
 
     async def _written(self) -> None:
-        writing, self._writing = self._writing, None
-        if writing is not None:
-            await writing
-
-    def _verify(self, entries: Sequence[bytes]) -> _Page:
-        with paused_gc():
-            read = [(entry, _read(entry)) for entry in entries]
-            return _Page(read, self._checked.spread([one for _, one in read if one is not None], self._pool))
+        while self._pages:
+            await self._pages.popleft()
 
     def _write(self, page: _Page, transaction: Transaction) -> None:
-        check = self._checked.checker(page.good)
-        with paused_gc():
-            for number, (entry, envelope) in enumerate(page.read):
-                if self.halted is None:
-                    self._judge(transaction, entry, envelope, check)
-                if self.halted is not None:
-                    self._pass(transaction, [one for one, _ in page.read[number:]])
-                    return
-            transaction.store_tree()
+        check = self._checking.checked.checker(page.good)
+        transaction.view.prefetch(envelope.statement.id for envelope in page.envelopes)
+        for number, (entry, envelope) in enumerate(zip(page.entries, page.read, strict=True)):
+            if self.halted is None:
+                self._judge(transaction, entry, envelope, check)
+            if self.halted is not None:
+                self._pass(transaction, page.entries[number:])
+                return
+        transaction.store_tree()
         self._tree = transaction.frontier
 
     def _pass(self, transaction: Transaction, entries: Sequence[bytes]) -> None:
@@ -216,13 +249,14 @@ class Intake:
         if envelope is None:
             transaction.add(entry)
         else:
-            transaction.add(entry, sha256_hex(envelope.payload))
+            transaction.add(entry, envelope.statement.digest)
         if isinstance(verdict, Void):
             self.void += 1
             transaction.reject(index, verdict.code, verdict.reason)
-        else:
-            self.accepted += 1
-            transaction.accept(index, verdict)
+            return
+        self.accepted += 1
+        is_whole = envelope is not None and verdict.records[0].body is envelope.statement.body
+        transaction.accept(index, verdict, envelope.statement.body_text if envelope is not None and is_whole else None)
 
 
 class Replica:
@@ -274,11 +308,14 @@ class Replica:
         return None if reason is None else str(reason)
 
     @asynccontextmanager
-    async def intake(self) -> AsyncIterator[Intake]:
-        """Open an intake. What was applied is committed if it was taken, and undone otherwise, or when the block raises."""
+    async def intake(self, expected: int = 0) -> AsyncIterator[Intake]:
+        """Open an intake of about `expected` entries.
+
+        What was applied is committed if it was taken, and undone otherwise, or when the block raises.
+        """
         try:
-            async with self.store.transaction() as held:
-                intake = Intake(held, self._checked, self._pool)
+            async with self._verifier(expected) as verifier, self.store.transaction() as held:
+                intake = Intake(held, Checking(self._checked, self._pool, verifier))
                 try:
                     await intake.begin()
                     yield intake
@@ -288,6 +325,19 @@ class Replica:
                     raise
         except _UndoneError:
             return
+
+    @asynccontextmanager
+    async def _verifier(self, expected: int) -> AsyncIterator[Verifier | None]:
+        """Run a process that verifies, for many entries and where there is a core for it."""
+        if expected < MANY or len(os.sched_getaffinity(0)) < CORES:
+            yield None
+            return
+        verifier = await asyncio.to_thread(Verifier)
+        try:
+            with paused_gc():
+                yield verifier
+        finally:
+            await asyncio.to_thread(verifier.close)
 
     def close(self) -> None:
         """Stop the threads. The store stays open. Idempotent."""
@@ -306,8 +356,15 @@ def paused_gc() -> Iterator[None]:
             gc.enable()
 
 
+def _read_page(entries: Sequence[bytes]) -> _Page:
+    return _Page(entries, [_read(entry) for entry in entries])
+
+
 def _read(entry: bytes) -> Envelope | None:
+    """Return the envelope, with its statement parsed; None when the entry holds none."""
     try:
-        return parse_envelope(entry)
+        envelope = parse_envelope(entry)
+        _ = envelope.statement
     except FormatError:
         return None
+    return envelope

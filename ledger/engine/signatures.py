@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ledger.core.envelope import pae
+from ledger.engine.verifier import Claim
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,7 +24,7 @@ WORTH_IT = 16
 MOST_KEYS = 65_536
 
 
-Good = frozenset[tuple[bytes, bytes, bytes]]
+Good = frozenset[Claim]
 
 
 class Checked:
@@ -36,7 +37,7 @@ class Checked:
         """Return a `check` for the fold that looks into `good` first."""
 
         def check(key: PublicKey, signature: bytes, message: bytes) -> bool:
-            if (key.raw, signature, message) in good:
+            if good and Claim(key.raw, signature, message) in good:
                 return True
             if len(self._keys) >= MOST_KEYS:
                 self._keys.clear()
@@ -45,16 +46,21 @@ class Checked:
 
         return check
 
-    def ahead(self, envelopes: Iterable[Envelope]) -> Good:
-        """Verify the signatures by known keys; return the good ones."""
-        good = set()
+    def claims(self, envelopes: Iterable[Envelope]) -> list[Claim]:
+        """Return what the signatures by known keys claim."""
+        known = self._keys.get
+        found = []
         for envelope in envelopes:
             message = pae(envelope.payload)
             for keyid, signature in envelope.signatures:
-                key = self._keys.get(keyid)
-                if key is not None and key.verify(signature, message):
-                    good.add((key.raw, signature, message))
-        return frozenset(good)
+                key = known(keyid)
+                if key is not None:
+                    found.append(Claim(key.raw, signature, message))
+        return found
+
+    def ahead(self, envelopes: Iterable[Envelope]) -> Good:
+        """Verify the signatures by known keys; return the good ones."""
+        return frozenset(claim for claim in self.claims(envelopes) if claim.is_valid())
 
     def spread(self, envelopes: Sequence[Envelope], pool: Executor) -> Good:
         """Do as `ahead` does on `THREADS` threads of `pool`, when there is enough to do; wait for it."""

@@ -71,7 +71,7 @@ class Transaction(Snapshot):
 
     def store_tree(self) -> StoredHead:
         """Store the entries added, the tree nodes they complete, and their versions; return the head. Call it again after more."""
-        self.view.flush()
+        self.view.settle()
         if self._entries:
             first = self.frontier.size
             self.connection.executemany("INSERT INTO entry(idx, bytes) VALUES(?,?)", enumerate(self._entries, first))

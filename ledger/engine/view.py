@@ -272,6 +272,12 @@ class WritableState(SqlState):
         self.flush()
         return super().state_lines(kind)
 
+    def settle(self) -> None:
+        """Write what waits, and remember no more than the cache may hold: for long transactions, between entries."""
+        self.flush()
+        self._absent.clear()
+        self._cache.trim()
+
     def flush(self) -> None:
         """Write what waits."""
         pending = self._pending

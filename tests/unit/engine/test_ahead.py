@@ -12,6 +12,7 @@ from ledger.core.statement import Statement, derive_id
 from ledger.engine.admission import Request
 from ledger.engine.ahead import Ahead
 from ledger.engine.signatures import NONE, Checked
+from ledger.engine.verifier import Claim
 from tests.support.identities import key_of
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ async def test_what_is_forgotten_or_known_is_left_alone() -> None:
     ahead.forget()
     later.run()
     assert taken.good == NONE
-    known.good = frozenset({(b"", b"", b"")})
+    known.good = frozenset({Claim(b"", b"", b"")})
     ahead.put(known)
     assert not later.work
 

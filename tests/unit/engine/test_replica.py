@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import psutil  # type: ignore[import-untyped] # it has no types
 import pytest
 
 from ledger.core.envelope import Signature, seal, sign
@@ -12,7 +13,7 @@ from ledger.core.errors import LedgerError, UsageError
 from ledger.core.merkle import Frontier, leaf_hashes
 from ledger.core.statement import Statement
 from ledger.core.trust.state import TrustState
-from ledger.engine.replica import Replica
+from ledger.engine.replica import MANY, Replica
 from ledger.engine.store import Store
 from tests.support.small_network import IAT, SmallNetwork, key, root_body
 
@@ -31,11 +32,12 @@ class Copy:
         self.network = network
         self.store = store
         self.replica = Replica(store, network.id)
+        self.expected = 0  # entries that an intake is told to expect; many get a process that verifies
 
     async def take(self, envelopes: Sequence[Envelope | bytes], *, page: int = 7, taken: bool = True, back: int | None = None) -> None:
         """Apply entries page by page, then take them or not."""
         entries = [one if isinstance(one, bytes) else one.entry for one in envelopes]
-        async with self.replica.intake() as intake:
+        async with self.replica.intake(self.expected) as intake:
             if back is not None:
                 await intake.go_back(back)
             for start in range(0, len(entries), page):
@@ -172,8 +174,10 @@ async def test_a_root_of_an_unknown_fold_is_accepted_and_the_last(copy: Copy) ->
     assert await copy.size() == 5
 
 
-async def test_rotated_keys_are_found_by_the_fold_whatever_ran_ahead(copy: Copy) -> None:
+@pytest.mark.parametrize("expected", [0, MANY])
+async def test_rotated_keys_are_found_by_the_fold_whatever_ran_ahead(copy: Copy, expected: int) -> None:
     """Pages are verified before the fold reaches them, with keys it may no longer take."""
+    copy.expected = expected
     network = copy.network
     author: JSONObject = {"name": "author", "type": "user", "key": key("author-2").public.text, "permissions": ["everything"]}
     moved = network.signed("put", "member", "member-author", author, "root", extra=("author-2",))
@@ -184,6 +188,24 @@ async def test_rotated_keys_are_found_by_the_fold_whatever_ran_ahead(copy: Copy)
     voids = await copy.store.read(lambda snapshot: [one.index for one in snapshot.voids()])
     assert voids == list(range(34, 54))
     assert await copy.store.read(lambda snapshot: snapshot.state().record("fresh")) is not None
+
+
+@pytest.mark.parametrize("killed", [False, True])
+async def test_a_process_verifies_many_and_is_not_needed(copy: Copy, *, killed: bool) -> None:
+    await copy.take(copy.network.first)
+    things = copy.network.things(120)
+    envelopes: list[Envelope | bytes] = [*things[:50], forged(copy.network), b"junk", *things[50:100], forged(copy.network), *things[100:]]
+    entries = [one if isinstance(one, bytes) else one.entry for one in envelopes]
+    async with copy.replica.intake(MANY) as intake:
+        [child] = psutil.Process().children()
+        for start in range(0, len(entries), 10):
+            await intake.apply(entries[start : start + 10])
+            if killed and start == 60:
+                child.kill()
+        intake.take(TrustState(copy.network.id))
+    assert not child.is_running()
+    assert [one.index for one in await copy.store.read(lambda snapshot: snapshot.voids())] == [53, 54, 105]
+    assert await copy.size() == 3 + len(entries)
 
 
 async def test_two_intakes_take_turns(copy: Copy) -> None:
