@@ -23,7 +23,7 @@ PYTEST := $(BIN)/python -m pytest
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11
 INSTALLS := pyproject.toml requirements-uv.lock
 
-.PHONY: help setup demo test lint fix docs bench faults torture coverage lock system-packages
+.PHONY: help setup demo test lint fix docs chain-tools bench faults torture coverage lock system-packages
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -53,6 +53,7 @@ demo: .venv-demo/.ready ## install the core alone, then run the main job on real
 test: setup ## system packages when root, lint, then every tier
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then $(MAKE) --no-print-directory system-packages; else $(MAKE) --no-print-directory missing-packages; fi
 	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory chain-tools
 	$(PYTEST) -n $(WORKERS) --dist worksteal -q
 
 lint: setup ## ruff, mypy, import-linter, the numbers of the house
@@ -70,6 +71,9 @@ docs: setup ## the CLI and API reference from the code; the links of the documen
 	$(BIN)/python -m tests.support.reference
 	$(BIN)/python -m tests.support.api_reference
 	$(PYTEST) tests/unit/test_house.py -q -k links
+
+chain-tools: setup ## the chain clients that tests run, pinned, into a cache outside the tree
+	$(BIN)/python -m tests.support.chain_tools
 
 bench: setup ## the benchmarks, with their baselines in the same run
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then $(MAKE) --no-print-directory system-packages SYSTEM_PACKAGES='$(BENCH_PACKAGES)'; fi

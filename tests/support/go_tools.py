@@ -47,14 +47,23 @@ def find_go() -> Path | None:
 
 def built(program: GoProgram) -> Path:
     """Return the path of `program`, building it first if the cache has none of these sources; raises GoToolError."""
+    binary = built_path(program)
+    if not binary.exists():
+        _build(_go(program), program, binary)
+    return binary
+
+
+def built_path(program: GoProgram) -> Path:
+    """Return where `program` is once it was built from these sources by this Go; raises GoToolError."""
+    version = _run(_go(program), "env", "GOVERSION", cwd=program.module).strip()
+    return _cache() / f"{program.name}-{_fingerprint(program, version)}"
+
+
+def _go(program: GoProgram) -> Path:
     go = find_go()
     if go is None:
         raise GoToolError(f"{program.name} needs Go 1.26 or later on the PATH (https://go.dev/dl)")
-    version = _run(go, "env", "GOVERSION", cwd=program.module).strip()
-    binary = _cache() / f"{program.name}-{_fingerprint(program, version)}"
-    if not binary.exists():
-        _build(go, program, binary)
-    return binary
+    return go
 
 
 def _build(go: Path, program: GoProgram, binary: Path) -> None:

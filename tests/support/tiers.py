@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.docker.engine import missing as missing_docker
+from tests.support.chain_tools import missing_anvil, missing_geth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -72,12 +73,14 @@ FOLDERS: Mapping[str, Tier] = {
     "functional": Tier("real servers, real TLS, real processes"),
     "conformance": Tier("vectors, and verifiers that nobody here wrote"),
     "faults": Tier("disks that fail, processes that are killed, queues that are full"),
+    "chains": Tier("real chains: anvil", missing_anvil),
     "docker": Tier("the image, built and run by a Docker daemon of its own", missing_docker),
     "bench": Tier("figures with their baselines", command="make bench", in_ci=False),
 }
 MARKS: Mapping[str, Tier] = {
     "shared_vectors": Tier("another project's vectors, read where they lie", _needs_directory("../shared/vectors/merkle")),
     "go": Tier("Go programs that check our log", _needs_go),
+    "geth": Tier("a second chain client, driven by a consensus of our own", missing_geth),
     "openssl": Tier("the openssl command against our formats", _needs_command("openssl", "make system-packages")),
     "faketime": Tier("processes that live at another time", _needs_command("faketime", "make system-packages")),
     "strace": Tier("processes whose system calls fail or are their last", _needs_command("strace", "make system-packages")),
