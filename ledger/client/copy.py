@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ledger.client.answers import SyncReport
+from ledger.client.moving import Moving
 from ledger.client.reader import Reader
 from ledger.client.sync import Progress, Syncer
 from ledger.client.transport import Transport, parse_object
@@ -108,9 +109,25 @@ class Copy:
         try:
             syncer = Syncer(replica, clock=self.place.clock, evidence=self.place.home.evidence)
             await syncer.load()
-            return await syncer.step(as_source(await self.backend()), self.place.url.text, progress=progress)
+            source = as_source(await self.backend())
+            before = (await syncer.head()).size
+            report = await syncer.step(source, source.transport.base, progress=progress)
+            return replace(report, notes=(*report.notes, *await self._follow_master(source.transport, before)))
         finally:
             await asyncio.to_thread(replica.close)
+
+    async def _follow_master(self, transport: Transport, before: int) -> tuple[str, ...]:
+        """Follow the master when what came since size `before` says that it moved; return what people should know."""
+        if self.place.foreign:
+            return ()
+        try:
+            url = await Moving(self.place).find(transport.base, before - 1)
+        except UnreachableError as error:
+            return (error.message,)
+        if url is None:
+            return ()
+        await transport.move(url)
+        return (f"the master moved to {url}",)
 
     async def _writer(self) -> Store | str:
         """Return the store, open for writing; the URL of the agent that writes it, if one does.

@@ -15,6 +15,7 @@ from auth.tls import client_context, find_successor
 from auth.tokens import Site
 from ledger.client.authoring import Author
 from ledger.client.https import HttpsBackend
+from ledger.client.moving import Moving, read_moved
 from ledger.client.transport import Transport
 from ledger.core.errors import NotFoundError, UsageError
 from ledger.home.clock import SystemClock
@@ -99,7 +100,14 @@ class Place:
             own.require()
         pinned = own.read_config().get("ledger")
         settings = replace(reading.settings, ledger=pinned if isinstance(pinned, str) else None)
-        return cls(own, settings, url, clock or SystemClock(), foreign=wanted != pinned, warnings=reading.warnings)
+        return cls(own, settings, url, clock or SystemClock(), foreign=wanted != pinned, warnings=reading.warnings).at_present()
+
+    def at_present(self) -> Place:
+        """Return this place with the URL where the home's own ledger is now (blocking): its master may have moved."""
+        moved = None if self.foreign or self.is_master else read_moved(self.home, self.settings.ledger)
+        if moved is None:
+            return self
+        return replace(self, settings=replace(self.settings, ledger=moved.url), url=parse_ledger_url(moved.url))
 
     @property
     def caveat(self) -> str | None:
@@ -147,14 +155,17 @@ class Place:
 
     def transport(self, *, url: str | None = None, signer: PrivateKey | None = None, ca: bytes | None = None, scope: str = "") -> Transport:
         """Return a transport to the ledger's server; anonymous in a home without keys."""
-        base = url or self.url.text
+        present = self.at_present()
+        base = url or present.url.text
         own = None if signer is not None else self.key(MEMBER, SERVER)
         assertions: KeyAssertions | HomeAssertions | None = None if own is None else HomeAssertions(self, own, scope)
         if signer is not None:
             assertions = KeyAssertions(signer, self.network, self.clock, scope)
-        expected = self.settings.server if urlsplit(base).netloc == urlsplit(self.settings.ledger or "").netloc else None
-        transport = Transport(base, context=self.tls(ca), assertions=assertions, expected=expected)
+        is_own = urlsplit(base).netloc == urlsplit(present.settings.ledger or "").netloc
+        transport = Transport(base, context=self.tls(ca), assertions=assertions, expected=self.settings.server if is_own else None)
         transport.follow = partial(self.follow_ca, base)
+        if is_own and not self.foreign and not self.is_master:
+            transport.moved = lambda: Moving(self).find(transport.base)
         return transport
 
     def tls(self, ca: bytes | None = None) -> ssl.SSLContext:

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from ledger.client.marks import STATE_ROOT, read_audit
+from ledger.client.moving import Moving
 from ledger.client.reader import all_voids
 from ledger.core.canonical import format_time
 from ledger.core.errors import LedgerError
@@ -64,8 +65,10 @@ async def describe(copy: Copy) -> dict[str, object]:
 
     facts = await copy.store.read(work)
     settings = place.settings
-    identity = {"network": settings.network, "role": settings.role, "name": settings.name, "ledger": place.url.text}
     ledger = await _ask(copy)
+    present = await asyncio.to_thread(place.at_present)  # the question may have found that the master moved
+    identity: dict[str, object] = {"network": settings.network, "role": settings.role, "name": settings.name, "ledger": present.url.text}
+    identity["moved"] = None if place.foreign or place.is_master else await asyncio.to_thread(Moving(present).facts)
     signs = await asyncio.to_thread(_signs, copy)
     state, advice = _conclude(facts, ledger, copy, signs=signs)
     return {"state": state, **identity, **facts, **ledger, "advice": advice}

@@ -10,13 +10,13 @@ import asyncio
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol, Self
-from urllib.parse import urlencode, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.parse import urlencode
 
 import aiohttp
 import orjson
 
 from ledger.client.bodies import read_body, refuse_other_coding
+from ledger.client.peer import AwayError, Connector, DistrustedError, OtherServerError, proxy_for
 from ledger.core.errors import (
     AuthenticationError,
     BusyError,
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
     from types import TracebackType
-
-    from aiohttp.connector import Connection
 
 CONNECT_SECONDS = 10.0
 TOTAL_SECONDS = 60.0
@@ -68,55 +66,6 @@ class Reply:
     received: int = 0
 
 
-class _OtherServerError(Exception):
-    """The connection leads to another server than the one before: nothing was sent over it."""
-
-    def __init__(self, peer: str | None) -> None:
-        super().__init__(peer)
-        self.peer = peer
-
-
-class _DistrustedError(Exception):
-    """The server's certificate is not trusted; `error` is what to tell people. Nothing was sent."""
-
-    def __init__(self, base: str, error: aiohttp.ClientConnectorCertificateError) -> None:
-        super().__init__(base)
-        self.error = UnreachableError(
-            f"{base} shows a certificate that this home does not trust: {error.certificate_error}",
-            advice="Check the URL; if the network's CA changed long ago, join again.",
-        )
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Shows whose certificate a connection has before a byte of a request goes over it."""
-
-    def __init__(self, context: ssl.SSLContext, admit: Callable[[str | None], None]) -> None:
-        super().__init__(ssl=context, limit=64, keepalive_timeout=120)
-        self._admit = admit
-
-    async def connect(self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout) -> Connection:  # noqa: ASYNC109 - aiohttp's signature
-        connection = await super().connect(req, traces, timeout)
-        try:
-            transport = connection.transport
-            self._admit(common_name((transport.get_extra_info("peercert") if transport else None) or {}))
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-
-def common_name(certificate: Mapping[str, Any]) -> str | None:
-    """Return the common name in what `getpeercert()` gave, or None."""
-    names = [value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"]
-    return names[0] if len(names) == 1 else None
-
-
-def proxy_for(url: str) -> str | None:
-    """Return the proxy that the environment names for `url`, as curl reads it. Passwords of ~/.netrc are never sent."""
-    parts = urlsplit(url)
-    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
-
-
 class Transport:
     """Requests to one server. Close it, or use it as a context manager."""
 
@@ -132,8 +81,10 @@ class Transport:
         """Speak to `base`. With `expected`, only to the server of that name; with `bearer`, with this very token.
 
         `follow`, where it is set, is asked when the server's certificate is not trusted: it may return a context that does.
+        `moved`, where it is set, is asked when the server is not there: it may return the URL where it is now.
         """
         self.follow: Callable[[], Awaitable[ssl.SSLContext | None]] | None = None
+        self.moved: Callable[[], Awaitable[str | None]] | None = None
         self.base = base.rstrip("/")
         self.server: str | None = None
         self._expected = expected
@@ -154,16 +105,14 @@ class Transport:
     async def close(self) -> None:
         """Close the connections for good; idempotent."""
         self._closed = True
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._hang_up()
 
     def _open(self) -> aiohttp.ClientSession:
         if self._closed:
             raise NotReadyError(f"the connection to {self.base} is closed", advice="Open the ledger again.")
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=_Connector(self._context, self._admit),
+                connector=Connector(self._context, self._admit),
                 timeout=aiohttp.ClientTimeout(total=TOTAL_SECONDS, sock_connect=CONNECT_SECONDS),
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -184,7 +133,7 @@ class Transport:
     async def _authorised(self, method: str, path: str, *, headers: Mapping[str, str], body: bytes | None, private: bool) -> Reply:
         try:
             reply = await self._attempt(method, path, headers=headers, body=body, private=private)
-        except _OtherServerError as other:
+        except OtherServerError as other:
             self._adopt(other.peer)
             reply = await self._again(method, path, headers=headers, body=body, private=private)
         if reply.status < HTTPStatus.BAD_REQUEST:
@@ -194,7 +143,7 @@ class Transport:
     async def _again(self, method: str, path: str, *, headers: Mapping[str, str], body: bytes | None, private: bool) -> Reply:
         try:
             return await self._attempt(method, path, headers=headers, body=body, private=private)
-        except _OtherServerError as error:
+        except OtherServerError as error:
             raise UnreachableError(f"{self.base} is one server now and another one then") from error
 
     async def _attempt(self, method: str, path: str, *, headers: Mapping[str, str], body: bytes | None, private: bool) -> Reply:
@@ -207,19 +156,45 @@ class Transport:
 
     async def _once(self, method: str, path: str, *, headers: Mapping[str, str], body: bytes | None) -> Reply:
         try:
-            return await self._send(method, path, headers=headers, body=body)
-        except _DistrustedError as distrusted:
-            context = None if self.follow is None else await self.follow()
-            if context is None:
-                raise distrusted.error from distrusted
-        self._context = context
+            return await self._trusted(method, path, headers=headers, body=body)
+        except AwayError as away:
+            base = await self._sought(away.error)
+        await self.move(base)
+        try:
+            return await self._trusted(method, path, headers=headers, body=body)
+        except AwayError as away:
+            raise away.error from away
+
+    async def _sought(self, error: UnreachableError) -> str:
+        """Return where the server is now. Raises `error` when nobody knows, with what is known in it."""
+        try:
+            base = None if self.moved is None else await self.moved()
+        except UnreachableError as refused:
+            raise UnreachableError(f"{error.message}; {refused.message}", advice=refused.hint) from error
+        if base is None or base == self.base:
+            raise error
+        return base
+
+    async def move(self, base: str) -> None:
+        """Speak to the same server at another URL from now on; what is under way at the old one breaks off."""
+        self.base, self.server, self._token = base.rstrip("/"), None, None
+        await self._hang_up()
+
+    async def _hang_up(self) -> None:
         before, self._session = self._session, None
         if before is not None:
             await before.close()
+
+    async def _trusted(self, method: str, path: str, *, headers: Mapping[str, str], body: bytes | None) -> Reply:
         try:
             return await self._send(method, path, headers=headers, body=body)
-        except _DistrustedError as distrusted:
-            raise distrusted.error from distrusted
+        except DistrustedError:
+            context = None if self.follow is None else await self.follow()
+            if context is None:
+                raise
+        self._context = context
+        await self._hang_up()
+        return await self._send(method, path, headers=headers, body=body)
 
     async def _send(self, method: str, path: str, *, headers: Mapping[str, str], body: bytes | None) -> Reply:
         try:
@@ -227,9 +202,11 @@ class Transport:
                 text, came = await read_body(response, headers.get("Accept-Encoding", ""))
                 return Reply(response.status, {name.lower(): value for name, value in response.headers.items()}, text, came)
         except aiohttp.ClientConnectorCertificateError as error:
-            raise _DistrustedError(self.base, error) from error
+            raise DistrustedError(self.base, error) from error
         except aiohttp.ClientConnectorError as error:
-            raise UnreachableError(f"cannot connect to {self.base}: {error.strerror or error}") from error
+            raise AwayError(UnreachableError(f"cannot connect to {self.base}: {error.strerror or error}")) from error
+        except aiohttp.ConnectionTimeoutError as error:
+            raise AwayError(UnreachableError(f"cannot connect to {self.base}: no answer within {CONNECT_SECONDS:.0f} s")) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if method == "POST":
                 raise OutcomeUnknown(f"{self.base} did not answer: {_words(error)}", operation=path) from error
@@ -238,12 +215,10 @@ class Transport:
     def _admit(self, peer: str | None) -> None:
         """Let requests go to the server of that name, or raise: before its name is known to be right it hears nothing."""
         if self._expected is not None and peer != self._expected:
-            raise UnreachableError(
-                f"{self.base} is {peer or 'a server without a name'}, not {self._expected}",
-                advice="Check the URL; if the server was given another name, set `server` in config.toml.",
-            )
+            advice = "Check the URL; if the server was given another name, set `server` in config.toml."
+            raise AwayError(UnreachableError(f"{self.base} is {peer or 'a server without a name'}, not {self._expected}", advice=advice))
         if self.server is not None and peer != self.server:
-            raise _OtherServerError(peer)
+            raise OtherServerError(peer)
         self.server = peer
 
     def _adopt(self, peer: str | None) -> None:
@@ -284,7 +259,7 @@ class Transport:
         """Return an access token for the server. AuthenticationError without an identity."""
         try:
             bearer = await self._bearer()
-        except _OtherServerError as other:
+        except OtherServerError as other:
             self._adopt(other.peer)
             bearer = await self._bearer()
         if not bearer:
@@ -313,9 +288,11 @@ class Transport:
                 refuse_other_coding(response)
                 async for chunk in response.content.iter_any():
                     yield chunk
-        except _OtherServerError as other:
+        except OtherServerError as other:
             self._adopt(other.peer)
             raise UnreachableError(f"another server answers at {self.base} now") from other
+        except AwayError as away:
+            raise away.error from away
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise UnreachableError(f"{self.base} did not answer: {_words(error)}") from error
 

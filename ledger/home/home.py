@@ -74,6 +74,11 @@ class Home:
         return self.path / "head.json"
 
     @property
+    def moved_file(self) -> Path:
+        """Return the file that says where the master is now, after a move that was followed."""
+        return self.path / "moved.json"
+
+    @property
     def lock(self) -> Path:
         """Return the lock file of the one writer process."""
         return self.path / "lock"

@@ -7,7 +7,9 @@ asks here for the part in the form it needs. A URL never holds a secret: user na
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 URL_LIMIT = 2048
 SCHEME = re.compile(r"[a-z][a-z0-9]*(\+[a-z][a-z0-9]*)?", re.ASCII)
+_LEGACY_NUMBER = re.compile(r"(.*\.)?(\d+|0x[0-9a-f]*)\.?", re.ASCII | re.IGNORECASE)  # what inet_aton reads: 2130706433, 0x7f.1
 EXAMPLES = "https://HOST:PORT, or sqlite:///PATH/ledger.db"
 
 
@@ -88,6 +91,41 @@ def parse_ledger_url(text: str) -> LedgerUrl:
         raise UsageError(f"{_shown(text)} is no ledger URL", advice=f"Ledger URLs: {EXAMPLES}.")
     path = _unquoted(split.path, text)
     return LedgerUrl(text, scheme, host or None, port, path, _query(split, text))
+
+
+def other_place_problem(text: str, present: str) -> str | None:
+    """Return why a policy may not send a home from the URL `present` to the URL `text`, None when it may.
+
+    Only a bare https:// URL is followed; and to addresses of the own machine only by who is there already, so that a policy makes
+    nobody knock at what listens there for this machine alone.
+    """
+    try:
+        url = parse_ledger_url(text)
+        url.require_bare()
+    except UsageError as error:
+        return error.message
+    if url.scheme != "https" or url.host is None:
+        return "only https://HOST:PORT is followed"
+    address = _address(url.host)
+    if address is None and _LEGACY_NUMBER.fullmatch(url.host):
+        return f"{url.host} is another spelling of an address"
+    if address is not None and (address.is_unspecified or address.is_multicast or address.is_link_local):
+        return f"{url.host} is no address of a server"
+    if _is_local(url.host) and not _is_local(parse_ledger_url(present).host or ""):
+        return f"{url.host} is this machine itself"
+    return None
+
+
+def _is_local(host: str) -> bool:
+    address = _address(host)
+    return host == "localhost" or host.endswith(".localhost") or (address is not None and address.is_loopback)
+
+
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    with suppress(ValueError):
+        address = ip_address(host)
+        return getattr(address, "ipv4_mapped", None) or address
+    return None
 
 
 def _query(split: SplitResult, text: str) -> dict[str, str]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from auth.tls import ServerIdentity
     from auth.tokens import Site
+    from ledger.client.moving import Moving
     from ledger.core.ports import Clock
     from ledger.core.root import Root
     from ledger.http.feed import Hub
@@ -39,6 +40,7 @@ class Running:
     server: HttpServer
     identity: ServerIdentity
     audit: Audit
+    moving: Moving
 
 
 class Condition:
@@ -142,6 +144,7 @@ class Condition:
     def _facts(self) -> Mapping[str, object]:
         """Return what files and the system know (blocking)."""
         return {
+            "moved": self._running.moving.facts(),
             "certificate_expires": self._running.identity.expires,
             "signature_library": library_name(),
             "process": os.getpid(),

@@ -18,6 +18,7 @@ from auth.tokenkeys import TokenKeyFiles
 from auth.tokens import Site, TokenIssuer, TokenVerifier
 from auth.used import UsedSlots
 from ledger.client.certificates import is_due, renew_certificate
+from ledger.client.moving import Moving
 from ledger.client.place import Place
 from ledger.client.sync import Syncer
 from ledger.core.errors import NotFoundError, UsageError
@@ -43,12 +44,14 @@ from ledger.node.audit import Audit
 from ledger.node.condition import Condition, Running
 from ledger.node.delivering import Delivering
 from ledger.node.following import Following, Pace
+from ledger.node.moves import Moves
 from ledger.node.sources import open_sources
 from ledger.node.sync_route import SyncRoute
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ledger.client.moving import Moved
     from ledger.client.sync import Move
     from ledger.home.home import Home
     from ledger.home.settings import Settings
@@ -75,6 +78,10 @@ class Node:
         self.audit = Audit(replica, evidence=place.home.evidence, clock=world.clock, log=world.log, note=lambda: self.syncer.state.note)
         pace = Pace(self.settings.poll)
         self.following = Following(self.syncer, sources, pace=pace, clock=world.clock, log=world.log)
+        self.moving = Moving(place, self._tell_moved)
+        self.moves = Moves(self.moving, sources[0], pace=pace, log=world.log)
+        if sources[0].transport is not None:
+            sources[0].transport.moved = self._moved
         self.delivering = Delivering(place, self.store, pace=pace, clock=world.clock, log=world.log)
         self._world = world
         self._hub: Hub | None = None
@@ -93,7 +100,7 @@ class Node:
         site = Site(self.replica.network, await asyncio.to_thread(server_name, self.home))
         parts = await self._parts(site, hub)
         server = HttpServer(parts)
-        running = Running(site, version("metaledger"), self.following, hub, server, identity, self.audit)
+        running = Running(site, version("metaledger"), self.following, hub, server, identity, self.audit, self.moving)
         condition = self._condition = Condition(running, self._world.clock)
         await condition.learn()
         condition.show_in(self.metrics)
@@ -105,6 +112,7 @@ class Node:
         self._tasks = [
             asyncio.create_task(self.following.run(), name="following"),
             asyncio.create_task(self.delivering.run(), name="delivering"),
+            asyncio.create_task(self.moves.run(), name="moves"),
             asyncio.create_task(self.audit.run(), name="audit"),
             asyncio.create_task(keep_up(self._chores, self._world), name="upkeep"),
         ]
@@ -145,6 +153,12 @@ class Node:
             self._tasks.append(asyncio.create_task(self._learn(), name="learn"))
         if move.note is not None and parse_claim(move.note).size == move.size:
             hub.publish(SignedHead(move.size, move.note), move.start, move.entries)
+
+    async def _moved(self) -> str | None:
+        return await self.moving.find(self.following.sources[0].url)
+
+    def _tell_moved(self, moved: Moved) -> None:
+        self._world.log.event("master-moved", former=moved.former[-1], url=moved.url, policy=moved.policy, index=moved.index)
 
     async def _learn(self) -> None:
         if self._condition is not None:
@@ -219,7 +233,7 @@ async def open_node(home: Home, settings: Settings, world: World) -> Node:
         raise UsageError(f"{home.config} names no ledger", advice="Give --ledger URL.")
     if settings.role == "master":
         raise UsageError(f"{home.path} is a master's home", advice="Join the network from a home of its own.")
-    place = Place(home, settings, parse_ledger_url(settings.ledger), world.clock)
+    place = await asyncio.to_thread(Place(home, settings, parse_ledger_url(settings.ledger), world.clock).at_present)
     sources = await asyncio.to_thread(open_sources, place)
     return Node(place, Replica(await asyncio.to_thread(_open_store, home), place.network), sources, world)
 

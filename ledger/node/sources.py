@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ledger.client.https import HttpsBackend
     from ledger.client.place import Place
+    from ledger.client.transport import Transport
     from ledger.core.backend import Entries
     from ledger.core.errors import LedgerError
 
@@ -40,17 +41,23 @@ class Followed(LogSource, Protocol):
 
 @dataclass(slots=True)
 class Source:
-    """One URL of the log: `backend` answers requests, `feed` pushes. `rest` counts the polls until the feed is tried again."""
+    """One place of the log: `backend` answers requests, `feed` pushes. `rest` counts the polls until the feed is tried again."""
 
-    url: str
+    name: str
     backend: Followed
     feed: Feed
+    transport: Transport | None = None
     rest: int = 0
     answered: int | None = None
     failed: int | None = None
     error: str | None = None
     code: str | None = None
     streaming: bool = False
+
+    @property
+    def url(self) -> str:
+        """Return where it is: a master may move."""
+        return self.name if self.transport is None else self.transport.base
 
     def facts(self) -> dict[str, object]:
         """Return what `/v1/status` shows: when it last answered and failed (Unix seconds), and how."""
@@ -127,4 +134,4 @@ def open_sources(place: Place) -> Sequence[Source]:
         if not url.startswith("https://"):
             raise UsageError(f"a node follows https:// URLs, not {url}")
     backends = [(url, place.https(url)) for url in urls]
-    return [Source(url, backend, partial(pushed, backend)) for url, backend in backends]
+    return [Source(url, backend, partial(pushed, backend), backend.transport) for url, backend in backends]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.core.errors import UsageError
-from ledger.home.url import LedgerUrl, parse_ledger_url
+from ledger.home.url import LedgerUrl, other_place_problem, parse_ledger_url
 
 
 def test_https_has_host_and_port() -> None:
@@ -70,3 +70,33 @@ def test_any_text_parses_or_raises_the_domain_error(text: str) -> None:
         return
     assert isinstance(url, LedgerUrl)
     assert text.startswith(f"{url.scheme}://")
+
+
+AWAY, HERE = "https://master.example:8443", "https://127.0.0.1:8443"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["http://a.example:1", "file:///etc/passwd", "sqlite:///tmp/ledger.db", "https+unix:///run/docker.sock", "unix:///run/docker.sock",
+     "https://", "//a.example", "https://me:hunter2@a.example", "https://a.example/path", "https://a.example?x=1", "https://a.example#x",
+     "https://a.example:0", "ethereum+http://a.example/0x1", "https://0.0.0.0:1", "https://[::]:1", "https://169.254.169.254",
+     "https://[fe80::1]:1", "https://224.0.0.1", "https://127.0.0.1:1", "https://127.9.9.9:1", "https://[::1]:1",
+     "https://[::ffff:127.0.0.1]:1", "https://localhost:1", "https://x.localhost", "https://2130706433:1", "https://0x7f.1:1",
+     "https://127.1:1", "https://0177.0.0.1.:1", "https://a.example\n", "HTTPS://a.example", "x" * 3000],
+)  # fmt: skip
+def test_a_policy_sends_nobody_to_such_a_place(text: str) -> None:
+    assert other_place_problem(text, AWAY) is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "present"),
+    [
+        ("https://other.example", AWAY),
+        ("https://10.0.0.7:8443/", AWAY),
+        ("https://[2001:db8::1]:1", AWAY),
+        (AWAY, HERE),
+        ("https://[::1]:9", HERE),
+    ],
+)
+def test_a_policy_may_send_to_another_server(text: str, present: str) -> None:
+    assert other_place_problem(text, present) is None

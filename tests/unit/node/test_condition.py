@@ -46,10 +46,9 @@ class Circumstances:
         self.syncer = SimpleNamespace(replica=self.replica, state=TrustState("0" * 64, clocks=(history,)))
         self.hub = SimpleNamespace(head=SignedHead(6, b"note"), followers=0)
         parts: Any = SimpleNamespace(syncer=self.syncer, sources=())
-        self.audit: Any = SimpleNamespace(marks=(), void=0, last_void=None)
-        running = Running(
-            cast("Any", None), "1", parts, cast("Any", self.hub), cast("Any", None), cast("Any", None), cast("Any", self.audit)
-        )
+        self.audit = SimpleNamespace(marks=(), void=0, last_void=None)
+        absent: Any = None
+        running = Running(absent, "1", parts, cast("Any", self.hub), absent, absent, cast("Any", self.audit), absent)
         self.condition = Condition(running, self.clock)
 
     async def _halted(self) -> str | None:
