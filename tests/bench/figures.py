@@ -10,18 +10,42 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-HEADINGS = ("figure", "value", "baseline", "ratio", "remark")
+HEADINGS = ("figure", "value", "baseline", "ratio", "p99/p50", "bound", "holds", "remark")
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What a figure is held to: `least` to `most`, of its ratio to the baseline, or with `of_value` of the value itself."""
+
+    least: float | None = None
+    most: float | None = None
+    of_value: bool = False
+
+    def holds(self, number: float) -> bool:
+        """Tell whether the number lies within."""
+        return (self.least is None or number >= self.least) and (self.most is None or number <= self.most)
+
+    def text(self, unit: str) -> str:
+        """Return the bound for people."""
+        sides = [f"{sign} {_shown(side)}" for sign, side in (("≥", self.least), ("≤", self.most)) if side is not None]
+        return ("" if self.of_value else "ratio ") + ", ".join(sides) + (f" {unit}" if self.of_value else "")
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured number. `baseline` names another figure of the run, of the same unit; a baseline itself has none."""
+    """One measured number. `baseline` names another figure of the run, of the same unit; a baseline itself has none.
+
+    `tail` is p99 over p50 of what took time in it; `also` are more baselines, whose ratios stand in the remark.
+    """
 
     name: str
     value: float
     unit: str
     baseline: str | None = None
     remark: str = ""
+    bound: Bound | None = None
+    tail: float | None = None
+    also: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -32,14 +56,25 @@ class Report:
 
     def add(self, figure: Figure) -> None:
         """Take a figure; KeyError if its baseline was not measured before, ValueError if the units differ."""
-        if figure.baseline is not None and self.figures[figure.baseline].unit != figure.unit:
-            raise ValueError(f"{figure.name} and {figure.baseline} are not in the same unit")
+        for name in (figure.baseline, *figure.also):
+            if name is not None and self.figures[name].unit != figure.unit:
+                raise ValueError(f"{figure.name} and {name} are not in the same unit")
         self.figures[figure.name] = figure
 
     def ratio(self, name: str) -> float | None:
         """Return value / value of the baseline, None for a baseline."""
         figure = self.figures[name]
         return None if figure.baseline is None else figure.value / self.figures[figure.baseline].value
+
+    def known(self, *names: str) -> tuple[str, ...]:
+        """Return those of these figures that were measured before."""
+        return tuple(name for name in names if name in self.figures)
+
+    def holds(self, name: str) -> bool | None:
+        """Tell whether a figure keeps its bound, None where it has none."""
+        figure = self.figures[name]
+        number = figure.value if figure.bound is not None and figure.bound.of_value else self.ratio(name)
+        return None if figure.bound is None or number is None else figure.bound.holds(number)
 
     def table(self) -> str:
         """Return the table for people: Markdown, so that it can be kept as it is."""
@@ -51,23 +86,27 @@ class Report:
 
     def document(self) -> list[dict[str, object]]:
         """Return the figures as JSON values."""
-        return [{**asdict(figure), "ratio": self.ratio(name)} for name, figure in self.figures.items()]
+        return [{**asdict(figure), "ratio": self.ratio(name), "holds": self.holds(name)} for name, figure in self.figures.items()]
 
     def _row(self, figure: Figure) -> tuple[str, ...]:
         ratio = self.ratio(figure.name)
+        others = [f"{figure.value / self.figures[name].value:.2f} of {name}" for name in figure.also]
         return (
             figure.name,
             f"{_shown(figure.value)} {figure.unit}",
             figure.baseline or "",
             "" if ratio is None else f"{ratio:.2f}",
-            figure.remark,
+            "" if figure.tail is None else f"{figure.tail:.1f}",
+            "" if figure.bound is None else figure.bound.text(figure.unit),
+            {None: "", True: "yes", False: "SHORT"}[self.holds(figure.name)],
+            "; ".join(filter(None, (figure.remark, *others))),
         )
 
 
 def _shown(value: float) -> str:
     if value >= 100:
         return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.3g}"
+    return f"{value:.1f}".removesuffix(".0") if value >= 10 else f"{value:.3g}"
 
 
 def cpu_rate(work: Callable[[], int], *, rounds: int = 3) -> float:

@@ -59,8 +59,6 @@ def measure_folding(report: Report, entries: Sequence[bytes], folder: Path) -> N
     timed("fold", lambda: states.append(fold(entries)), f"dict view, {count:,} entries")
     timed("state root", states[0].state_root, f"made on demand over {count:,} entries")
     whole, state = _weigh(entries, folder)
-    total = sum(map(len, entries))
-    report.add(Figure("entries, each", total / count, "B", remark=f"mean of {count:,}"))
     report.add(Figure("state in memory, each", state / count, "B", "entries, each", f"RSS of the process: {whole >> 20} MiB"))
 
 

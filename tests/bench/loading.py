@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import statistics
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from ledger.core.tiles import frame
-from tests.bench.figures import Figure, Report
+from tests.bench.figures import Bound, Figure, Report
 from tests.support.go_tools import LOAD, built
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 LOAD_SECONDS = 320
 WARMUP = 100
+# By connections: the bare commits that compare, and what the ratio to etcd is to be.
+COMMITS: Mapping[int, tuple[str, ...]] = {1: ("bare, 1 a commit",), 32: ("bare, 32 a commit",), 256: ("bare, 1,000 a commit",)}
+BOUNDS: Mapping[int, Bound] = {32: Bound(least=0.5)}
 
 
 class Outcome(TypedDict):
@@ -69,13 +72,13 @@ class Loaded:
     outcomes: list[Outcome]
     cpu: float = 0.0
 
-    def figure(self, name: str, baseline: str | None) -> Figure:
+    def figure(self, name: str) -> Figure:
         """Return the median rate, with the median latencies and the CPU that each entry took."""
         p50, p99 = (statistics.median(one[key] for one in self.outcomes) for key in ("p50_ms", "p99_ms"))
         each = self.cpu / sum(one["count"] + WARMUP for one in self.outcomes) * 1e6
         remark = f"p50 {p50:.2f} ms, p99 {p99:.2f} ms, {each:.0f} µs CPU"
         rate = statistics.median(one["count"] / one["seconds"] for one in self.outcomes)
-        return Figure(name, rate, "/s", baseline, remark)
+        return Figure(name, rate, "/s", remark=remark, tail=p99 / p50)
 
 
 def take_turns(report: Report, targets: Sequence[Target], rounds: Sequence[Path], connections: int) -> None:
@@ -87,9 +90,14 @@ def take_turns(report: Report, targets: Sequence[Target], rounds: Sequence[Path]
             loaded[target.name].outcomes.append(target.load(entries, connections))
             loaded[target.name].cpu += target.cpu_seconds() - before
     first = f"{targets[0].name}, {connections}"
-    for name, one in loaded.items():
-        title = f"{name}, {connections}"
-        report.add(one.figure(title, None if title == first else first))
+    also = report.known("verify, bare", *COMMITS.get(connections, ()))
+    for place, (name, one) in enumerate(loaded.items()):
+        figure = one.figure(f"{name}, {connections}")
+        if place:
+            figure = replace(figure, baseline=first, bound=BOUNDS.get(connections), also=also)
+        elif len(targets) == 1:
+            figure = replace(figure, also=also)
+        report.add(figure)
 
 
 def write_entries(place: Path, entries: Sequence[bytes]) -> Path:

@@ -1,4 +1,4 @@
-"""A master process over TLS, beside etcd, and a node that follows it: publish, sync, query, bytes on the wire, memory."""
+"""A master process over TLS, beside etcd: publishing at three numbers of connections and in bulk, then a node that is asked."""
 
 from __future__ import annotations
 
@@ -12,26 +12,20 @@ from auth.keystore import KeyStore
 from ledger.client.client import LedgerClient
 from ledger.client.https import JSON_LINES
 from ledger.client.place import Place
-from ledger.client.sync import Syncer
-from ledger.engine.replica import Replica
 from ledger.engine.store import Store
-from ledger.home.clock import SystemClock
 from ledger.home.home import Home
 from tests.bench.etcd import etcd_running, find_etcd
 from tests.bench.figures import Figure, Report
+from tests.bench.following import following
 from tests.bench.loading import WARMUP, Target, take_turns, write_entries
 from tests.bench.network import Network
-from tests.support.counting import counting
 from tests.support.live import LiveNetwork, found_network, live
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ledger.client.answers import SyncReport
-    from ledger.client.sync import LogSource
     from ledger.core.envelope import Envelope
-    from tests.support.counting import Counter
 
 ROUNDS = 3
 LOADS = {1: 10, 32: 2, 256: 2}  # connections: which part of the load each round is
@@ -72,12 +66,8 @@ def measure_serving(report: Report, load: int, folder: Path) -> None:
             rounds = [write_entries(folder / f"{connections}-{number}", served.fresh(load // part + WARMUP)) for number in range(ROUNDS)]
             take_turns(report, [*others, served.target], rounds, connections)
         asyncio.run(_measure_bulk(report, served))
-        report.add(Figure("memory, master", served.target.resident() / 2**20, "MiB", remark=f"after {log_size(network):,} entries"))
-        asyncio.run(_measure_following(report, network, home))
+        asyncio.run(_catch_up(home, network.url))
         asyncio.run(_measure_queries(report, home))
-        node = network.start_node(home)
-        weight = Target("node", node.url, network.ca_file, network.ca_file, node.pid).resident()
-        report.add(Figure("memory, node", weight / 2**20, "MiB", "memory, master", "as started, with this log"))
 
 
 def log_size(network: LiveNetwork) -> int:
@@ -105,39 +95,13 @@ async def _measure_bulk(report: Report, served: Served) -> None:
         seconds = time.perf_counter() - begin
     if placed != len(entries):
         raise RuntimeError(f"{placed} of {len(entries)} entries were placed")
-    report.add(Figure("master, bulk", placed / seconds, "/s", "verify, bare", f"{BULK_LINES:,} a request, {BULK_AT_ONCE} at a time"))
+    remark = f"{BULK_LINES:,} a request, {BULK_AT_ONCE} at a time"
+    report.add(Figure("master, bulk", placed / seconds, "/s", "verify, bare", remark, also=report.known("bare, 1,000 a commit")))
 
 
-async def _measure_following(report: Report, network: LiveNetwork, home: Path) -> None:
-    """Bring a node from nearly nothing up to date, then let it poll: nothing new, one new policy."""
-    place = await asyncio.to_thread(Place.find, home)
-    store = await asyncio.to_thread(Store.open, place.database)
-    replica = Replica(store, place.network)
-    syncer = Syncer(replica, clock=SystemClock(), evidence=place.home.evidence)
-    await syncer.load()
-    async with counting(network.url) as wire:
-        source = await asyncio.to_thread(place.https, wire.url)
-        begin = time.perf_counter()
-        whole = await syncer.step(source, wire.url)
-        seconds = time.perf_counter() - begin
-        remark = f"{whole.entries:,} entries in {seconds:.1f} s, {whole.requests} requests, verified and judged"
-        report.add(Figure("sync", whole.entries / seconds, "/s", "verify, bare", remark))
-        on_wire = await wire.settled()
-        report.add(Figure("sync, on the wire, each", on_wire / whole.entries, "B", remark="TLS and all, both ways"))
-        idle, octets = await _weigh(wire, syncer, source)
-        report.add(Figure("idle poll", octets, "B", remark=f"{idle.requests} request, kept alive, both ways"))
-        await network.publish("one more")
-        one, octets = await _weigh(wire, syncer, source)
-        report.add(Figure("one more policy", octets, "B", remark=f"{one.requests} requests, {one.entries} entry"))
-        await source.close()
-    await asyncio.to_thread(replica.close)
-    await asyncio.to_thread(store.close)
-
-
-async def _weigh(wire: Counter, syncer: Syncer, source: LogSource) -> tuple[SyncReport, int]:
-    before = await wire.settled()
-    report = await syncer.step(source, wire.url)
-    return report, await wire.settled() - before
+async def _catch_up(home: Path, url: str) -> None:
+    async with following(home, url) as (syncer, source):
+        await syncer.step(source, url)
 
 
 async def _measure_queries(report: Report, home: Path) -> None:
