@@ -33,6 +33,7 @@ class Invocation:
     home: Path | None = None
     ledger: str | None = None
     form: str = "table"
+    form_given: bool = False
     verbose: bool = False
 
     def home_path(self) -> Path:
@@ -86,16 +87,18 @@ def common(command: Callable[P, R]) -> Callable[P, R]:
         before: Invocation = context.ensure_object(Invocation)
         context.obj = replace(before, home=home or before.home, ledger=ledger or before.ledger, verbose=verbose or before.verbose)
         if "form" in kwargs:
-            context.obj = replace(context.obj, form=kwargs.pop("form"))
+            form = kwargs.pop("form")
+            context.obj = replace(context.obj, form=form or "table", form_given=form is not None)
         return command(context.obj, *args, **kwargs)
 
     return wrapper  # type: ignore[return-value]  # click's decorators are untyped here
 
 
-def output(*forms: str, default: str = "table") -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Give a command `-o`; stands above `common`."""
+def output(*forms: str, default: str | None = "table") -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Give a command `-o`; stands above `common`. Without a default, the answer itself may have a form."""
+    shown = True if default is not None else "table, or the form that bring has"
     return click.option(
-        "-o", "--output", "form", type=click.Choice(forms or FORMS), default=default, show_default=True, help="Form of the answer."
+        "-o", "--output", "form", type=click.Choice(forms or FORMS), default=default, show_default=shown, help="Form of the answer."
     )
 
 

@@ -62,6 +62,11 @@ def as_line(value: object) -> str:
     return _shown(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
+def as_text(lines: Sequence[str], separator: str) -> str:
+    """Return text that is an answer: the separator as it is, and within the lines no control character but tab and line end."""
+    return separator.join(UNSHOWN.sub(lambda found: found[0] if found[0] == "\t" else _escaped(found), line) for line in lines)
+
+
 def failure(error: LedgerError, about: str = "") -> None:
     """Say what went wrong and what to do, one line each."""
     note(f"error: {about}{_one_line(error.message)} [{error.code}]")

@@ -12,20 +12,17 @@ from ledger.core.canonical import is_kind
 from ledger.core.errors import UsageError
 from ledger.home.files import write_file
 
-from . import output
+from . import brought, output
 from .options import Invocation, common, run
 from .options import output as forms
+from .policytable import policy_table
 from .verbs import Command, Group
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from ledger.core.canonical import JSONObject
-
-MAX_COLUMNS = 6
 # Nouns of `get` that have a meaning of their own now or later: a kind of such a name is reached by `get kind NAME`.
 RESERVED = frozenset({"mirror", "mirrors", "operation"})
-SHOWN_APART = frozenset({"id", "kind", "ledger", "date"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +60,11 @@ def get() -> None:
     For example:
       ledger-cli get operator where company = acme and port = 32148
       ledger-cli get operator where name = '"ACME Metering"'
+      ledger-cli get operator where company = acme bring.table [name] [ip] [port]
+      ledger-cli get operator bring.ip_port
+      ledger-cli get 'operator with (get cluster where id = [operator][cluster]) bring [operator][name] : [cluster][name]'
+      ledger-cli get uns where name = plant bring.tree
+      ledger-cli get root policies
       ledger-cli get all -o json
       ledger-cli get site --at 2026-01-31T12:00:00Z
       ledger-cli get policy ID
@@ -78,11 +80,11 @@ def _query_command(kind: str) -> click.Command:
         context_settings={"ignore_unknown_options": True},
         help=f"Show live policies of kind {kind}.\n\nFor example:\n  ledger-cli get {kind} where name = acme -o json",
     )
-    @click.argument("words", nargs=-1, metavar="[where NAME = VALUE [and ...]]")
+    @click.argument("words", nargs=-1, metavar="[where ...] [bring ...]")
     @click.option("--at", metavar="SIZE|TIME", help="As it was at this tree size, or at this time.")
     @click.option("--max-age", type=click.FloatRange(min=0), metavar="SECONDS", help="Fail when what is known is older.")
     @local_option
-    @forms()
+    @forms(default=None)
     @common
     def query(invocation: Invocation, words: Sequence[str], at: str | None, max_age: float | None, local: bool) -> None:
         if kind in RESERVED:
@@ -94,11 +96,11 @@ def _query_command(kind: str) -> click.Command:
 
 @get.command("kind", context_settings={"ignore_unknown_options": True})
 @click.argument("kind")
-@click.argument("words", nargs=-1, metavar="[where NAME = VALUE [and ...]]")
+@click.argument("words", nargs=-1, metavar="[where ...] [bring ...]")
 @click.option("--at", metavar="SIZE|TIME", help="As it was at this tree size, or at this time.")
 @click.option("--max-age", type=click.FloatRange(min=0), metavar="SECONDS", help="Fail when what is known is older.")
 @local_option
-@forms()
+@forms(default=None)
 @common
 def get_kind(invocation: Invocation, kind: str, words: Sequence[str], *, at: str | None, max_age: float | None, local: bool) -> None:
     """Show live policies of a kind whose name is a reserved word here.
@@ -119,47 +121,22 @@ async def _query(invocation: Invocation, kind: str, clause: str, asked: Asked) -
         else:
             answer = await client.get(kind, clause, at=asked.at, max_age=asked.max_age)
     found, form = answer.policies, invocation.form
-    if form == "table" and found:
+    if answer.brought is not None:
+        brought.show(answer.brought, form if invocation.form_given else None)
+    elif form == "table" and found:
         output.answer(policy_table(found))
     elif form == "id":
-        output.rows([{"id": content["id"]} for _, content in map(taken_apart, found)], (), form)
+        output.rows([{"id": brought.policy_id(policy)} for policy in found], (), form)
     elif form != "table":
         output.rows(found, (), form)
+    for cycle in answer.cycles:
+        output.note(f"warning: these policies stand below each other in a circle: {' > '.join((*cycle, cycle[0]))}")
     output.note(answer.remark())
 
 
 def _refuse_past(at: str | None, *, local: bool) -> None:
     if local and at is not None:
         raise UsageError("what waits in the queue is not of the past", advice="Give --at or --local, not both.")
-
-
-def taken_apart(policy: JSONObject) -> tuple[str, Mapping[str, object]]:
-    """Return the kind and the content of a shown policy."""
-    ((kind, content),) = policy.items()
-    if not isinstance(content, dict):
-        raise UsageError("a policy holds an object")
-    return kind, content
-
-
-def policy_table(found: Sequence[JSONObject]) -> str:
-    """Return a table: of one kind with the attributes that most have, of several kinds with each one's own in one column."""
-    parts = [taken_apart(policy) for policy in found]
-    if len({kind for kind, _ in parts}) > 1:
-        rows = [{"id": content["id"], "kind": kind, "attributes": _summary(content)} for kind, content in parts]
-        return output.table(("id", "kind", "attributes"), rows)
-    count: dict[str, int] = {}
-    for _, content in parts:
-        for name, value in content.items():
-            if name not in SHOWN_APART and not isinstance(value, dict | list):
-                count[name] = count.get(name, 0) + 1
-    columns = sorted(count, key=lambda name: (-count[name], name != "name"))[:MAX_COLUMNS]
-    return output.table(("id", *columns), [content for _, content in parts])
-
-
-def _summary(content: Mapping[str, object]) -> str:
-    """Return the plain attributes of a policy in one line, its name first."""
-    plain = [(name, value) for name, value in content.items() if name not in SHOWN_APART and not isinstance(value, dict | list | None)]
-    return " ".join(f"{name}={output.cell(value)}" for name, value in sorted(plain, key=lambda pair: pair[0] != "name"))
 
 
 @get.command("policy")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ledger.core.canonical import JSON, JSONObject
     from ledger.core.errors import LedgerError
     from ledger.core.state import Record
+    from ledger.query.bring import Brought
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +44,23 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Policies in force after the first `size` entries. `stale` says why they may be old, or is None."""
+    """Policies in force after the first `size` entries, or what a query `brought` out of them.
+
+    With a second query a policy has the policies that it met beside it. `cycles` are the circles met in a hierarchy, each as the ids in
+    it. `stale` says why the answer may be old, or is None.
+    """
 
     size: int
     policies: list[JSONObject]
     stale: str | None = None
+    brought: Brought | None = None
+    cycles: tuple[tuple[str, ...], ...] = ()
 
     def remark(self) -> str:
         """Return one line for people: how many, as of what."""
-        number = len(self.policies)
-        line = f"{number} {'policy' if number == 1 else 'policies'} at size {self.size}"
+        number = len(self.policies if self.brought is None else self.brought.values)
+        noun = ("policy", "policies") if self.brought is None else ("value", "values")
+        line = f"{number} {noun[number != 1]} at size {self.size}"
         return line if self.stale is None else f"{line}; stale: {self.stale}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ledger.client.answers import Answer, EntrySeen, VersionSeen
 from ledger.client.authoring import show
@@ -11,7 +11,8 @@ from ledger.core.canonical import is_hex64, is_time, parse_time
 from ledger.core.envelope import parse_envelope
 from ledger.core.errors import FormatError, NotFoundError, UsageError
 from ledger.core.limits import LIMITS
-from ledger.query import matches, parse_clauses
+from ledger.query import judge_of, parse_clauses
+from ledger.query.answer import answer
 from ledger.query.sorting import sort_policies
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ledger.core.statement import Statement
     from ledger.engine.snapshot import Snapshot, StoredVoid, Version
     from ledger.engine.store import Store
+    from ledger.query import Query
 
 MARK = "mark"
 ALL = "all"
@@ -45,11 +47,8 @@ class Reader:
         def work(snapshot: Snapshot) -> Answer:
             size = size_at(snapshot, at)
             state = LocalState(snapshot.state(None if at is None else size), queued, size=size)
-            kinds = state.kinds() if kind == ALL else [kind]
-            records = (found for name in kinds for found in state.of_kind(name))
-            policies = (show(record, ledger=ledger) for record, ledger in records)
-            met = (policy for policy in policies if matches(query.where, policy, now=now))
-            return Answer(size, sort_policies(met, query.order, lambda policy: policy)[: query.limit])
+            result = answer(query, StateSource(state, now), now=now)
+            return Answer(size, cast("list[JSONObject]", list(result.rows)), brought=result.brought, cycles=result.cycles)
 
         return await self.store.read(work)
 
@@ -137,6 +136,22 @@ class Reader:
             raise NotFoundError(f"{wanted} is neither the id of a policy nor a digest")
 
         return await self.store.read(work)
+
+
+class StateSource:
+    """The policies of one state, as a query reads them at a time (Unix seconds)."""
+
+    def __init__(self, state: LocalState, now: int) -> None:
+        self._state = state
+        self._now = now
+
+    def select(self, query: Query) -> list[JSONObject]:
+        """Return the policies of the query's kinds that meet its condition, in its order, at most its limit."""
+        judge = judge_of(query.where, now=self._now)
+        records = (found for kind in query.kinds or self._state.kinds() for found in self._state.of_kind(kind))
+        policies = (show(record, ledger=ledger) for record, ledger in records)
+        met = (policy for policy in policies if judge(*next(iter(policy.items()))))
+        return sort_policies(met, query.order, lambda policy: policy)[: query.limit]
 
 
 def all_voids(snapshot: Snapshot) -> Iterator[StoredVoid]:

@@ -31,6 +31,11 @@ class Limits:
     queue: int = 8_192  # entries waiting for the sequencer
     page: int = 1_000  # entries or policies an answer
     query_text: int = 8 * KIB
+    brought: int = 64  # fields and texts of one bring
+    joined: int = 250_000  # pairs of a row and a policy that a second query looks at
+    seconds: int = 4  # second queries of one query
+    relatives: int = 250_000  # policies met on the ways of one hierarchy
+    tree_levels: int = 64
     inflated: int = 4 * MIB  # FORMATS 11
     connections: int = 12_000
     mark_after_seconds: int = 60  # FORMATS 6

@@ -10,7 +10,10 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from ledger.query.lexer import TEXT, WORD, Tokens, query_error, shown
+from ledger.query.bring_grammar import is_bring, parse_bring
+from ledger.query.hierarchy_grammar import parse_roots
+from ledger.query.join_grammar import is_second, parse_seconds
+from ledger.query.lexer import SYMBOL, TEXT, WORD, Tokens, query_error, shown
 from ledger.query.tree import (
     EVERYTHING,
     MAX_CONDITIONS,
@@ -21,6 +24,7 @@ from ledger.query.tree import (
     Exists,
     FromNow,
     HasValue,
+    Linked,
     Moment,
     Not,
     Or,
@@ -33,6 +37,8 @@ from ledger.query.tree import (
 from ledger.query.values import LONGEST_SPAN, ORDERS, SPAN_SECONDS, moment_of, network_of, number_of
 
 if TYPE_CHECKING:
+    from ledger.query.hierarchy import Roots
+    from ledger.query.join_grammar import Names
     from ledger.query.lexer import Token
     from ledger.query.tree import Condition, Leaf, Member, Value
 
@@ -99,6 +105,7 @@ class Parser:
         self.tokens = Tokens(text)
         self.kinds = kinds
         self._conditions = 0
+        self._names: Names | None = None  # of the row before, within a second query
 
     def end(self) -> None:
         """Raise UsageError unless nothing is left."""
@@ -127,20 +134,39 @@ class Parser:
         return self.tokens.take().text
 
     def clauses(self, *, bare: bool = False) -> Query:
-        """Take what follows the kinds: `where`, `order by`, `limit`, in this order, each optional; `bare`: the word `where` as well."""
+        """Take what follows the kinds, in this order, each optional; `bare`: the word `where` as well."""
         tokens = self.tokens
         condition: Condition = EVERYTHING
-        # Another part of the language takes its tokens here, between two others, with a function `parse_part(parser)`.
+        roots = self._roots()
         if tokens.take_word("where") or (bare and not self._is_clause()):
             condition = self.condition()
+        seconds = parse_seconds(tokens, self.kinds, self._second)
         order = self.order() if tokens.is_word("order") else ()
         limit = self.limit() if tokens.take_word("limit") else None
-        return Query(self.kinds, condition, None, None, order, limit)
+        bring = parse_bring(tokens, rows=bool(seconds)) if is_bring(tokens) else None
+        return Query(self.kinds, condition, seconds, bring, order, limit, roots)
+
+    def _roots(self) -> Roots | None:
+        """Take `policies …` after the kind `root`: the query is then about policies of every kind."""
+        if self.kinds != ("root",) or not self.tokens.is_word("policies") or self.tokens.ahead().form == SYMBOL:
+            return None
+        self.kinds = ()
+        return parse_roots(self.tokens)
+
+    def _second(self, names: Names) -> Query:
+        """Take kinds and condition of a second query, whose values may be those of the row before."""
+        outer, self._names = self.kinds, names
+        self.kinds = self.take_kinds()
+        found = Query(self.kinds, self.condition() if self.tokens.take_word("where") else EVERYTHING)
+        self.kinds, self._names = outer, None
+        return found
 
     def _is_clause(self) -> bool:
         """Tell whether the text goes on with another part than a condition: `limit 3`, but not `limit = 3`."""
         tokens = self.tokens
         follows = tokens.ahead()
+        if is_second(tokens) or is_bring(tokens):
+            return True
         if tokens.is_word("order"):
             return follows.form == WORD and follows.text.lower() == "by"
         return tokens.is_end() or (tokens.is_word("limit") and follows.form == WORD and _LIMIT.fullmatch(follows.text) is not None)
@@ -237,6 +263,8 @@ class Parser:
     def _relation(self, path: Path) -> Condition:
         symbol = self.tokens.take().text
         column = self.tokens.token.column
+        if self._names is not None and symbol in {"=", "=="} and self.tokens.is_symbol("["):
+            return Linked(path, self._names.value(self.tokens), column)
         value = self._value(path)
         if symbol in ORDERS and isinstance(value, bool):
             raise query_error(column, "true and false have no order")
@@ -336,7 +364,7 @@ class Parser:
 
     def path(self) -> Path:
         """Take a path: `a.b`, `[a][b]`, `a[b]`, `[*][a]`, `[kind][a]`."""
-        tokens = self.tokens
+        tokens, column = self.tokens, self.tokens.token.column
         names: list[str] = []
         while tokens.is_symbol("["):
             names += self._bracketed(first=not names)
@@ -345,6 +373,8 @@ class Parser:
             names += self._bracketed(first=False) if tokens.is_symbol("[") else self._dotted(first=not names)
         if not names:
             tokens.refuse("expected an attribute")
+        if self._names is not None and brackets > 1 and names[0] in self._names.known - set(self.kinds):
+            raise query_error(column, "a value of the row before stands right of =")
         return self._rooted(names, brackets=brackets > 1)
 
     def _rooted(self, names: list[str], *, brackets: bool) -> Path:

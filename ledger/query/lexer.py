@@ -66,6 +66,11 @@ class Tokens:
         """Return the token that comes next."""
         return self._tokens[self._at]
 
+    @property
+    def passed(self) -> int:
+        """Return the offset where the token before ended: what starts there touches it."""
+        return self._tokens[self._at - 1].end if self._at else 0
+
     def ahead(self, count: int = 1) -> Token:
         """Return the token `count` places after the next one; the end if there are not so many."""
         return self._tokens[min(self._at + count, len(self._tokens) - 1)]

@@ -14,6 +14,11 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ledger.query.bring import Bring
+    from ledger.query.cells import Place
+    from ledger.query.hierarchy import Roots
+    from ledger.query.join import Second
+
 MAX_CONDITIONS: Final = 256  # of one query; it bounds how deep they can lie, too
 MAX_VALUES: Final = 1_024  # of one list
 
@@ -98,6 +103,15 @@ class HasValue:
 
 
 @dataclass(frozen=True, slots=True)
+class Linked:
+    """Some value at `path` stands at `place` of a row, too: a term of a second query, which its grammar takes out of the condition."""
+
+    path: Path
+    place: Place
+    column: int = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Not:
     """`term` does not hold."""
 
@@ -119,7 +133,7 @@ class Or:
 
 
 Leaf: TypeAlias = Compare | Among | Exists | HasValue
-Condition: TypeAlias = Leaf | Not | And | Or
+Condition: TypeAlias = Leaf | Linked | Not | And | Or
 
 EVERYTHING: Final = And()
 
@@ -136,15 +150,17 @@ class Order:
 class Query:
     """Live policies of these kinds (none: of every kind) that meet `where`, in this order, at most `limit` of them.
 
-    `join` is what stands after `with`, `bring` what stands after `bring`; None where the query has none.
+    `seconds` are the second queries, in their order; `roots` is for `root policies`. With any of them, order and limit are of the rows
+    that come of it. `bring` is what is taken out of the rows.
     """
 
     kinds: tuple[str, ...] = ()
     where: Condition = EVERYTHING
-    join: object | None = None
-    bring: object | None = None
-    order: tuple[Order, ...] = field(default=())
+    seconds: tuple[Second, ...] = ()
+    bring: Bring | None = None
+    order: tuple[Order, ...] = ()
     limit: int | None = None
+    roots: Roots | None = None
 
     @property
     def kind(self) -> str | None:

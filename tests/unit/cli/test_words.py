@@ -15,7 +15,7 @@ from ledger.cli.documents import parse_documents
 from ledger.cli.main import cli, main
 from ledger.cli.members import Duration
 from ledger.cli.output import cell, progress
-from ledger.cli.query import taken_apart
+from ledger.cli.policytable import taken_apart
 from ledger.cli.verbs import laid_out, verb
 from ledger.core.errors import FormatError, UsageError
 

@@ -1,0 +1,123 @@
+"""A whole query, answered: policies, second queries, hierarchy, order and limit, and what is brought. Pure, over a `Source`.
+
+A source knows conditions, order and limit of one query of policies (by index or by looking at all); everything that stands after that in
+a query happens here, alike for every source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING, Protocol
+
+from ledger.query.bring import Brought, bring
+from ledger.query.evaluation import judge_of
+from ledger.query.hierarchy import follow, parents_of, policy_id, root_policies
+from ledger.query.join import join
+from ledger.query.sorting import sort_policies
+from ledger.query.tree import MAX_VALUES, Among, And, HasValue, Path, Query
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ledger.query.join import Policy, Row
+    from ledger.query.tree import Condition
+
+ID = Path(("id",))
+PARENT = Path(("parent",))
+MANY_VALUES = 8 * MAX_VALUES  # beyond, a second query is read as a whole
+
+
+class Source(Protocol):
+    """Where policies come from, at one size of the ledger and one time."""
+
+    def select(self, query: Query) -> Iterable[Policy]:
+        """Return the policies of the query's kinds that meet its condition, in its order, at most its limit; nothing else of it counts."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a query leads to: `rows` (each one policy, unless second queries or a hierarchy added to it), or what was `brought` from them.
+
+    `cycles` are the circles met in a hierarchy, each as the ids in it.
+    """
+
+    rows: tuple[Row, ...]
+    brought: Brought | None = None
+    cycles: tuple[tuple[str, ...], ...] = ()
+
+
+class SourceKin:
+    """Relatives out of a source. The second level asked for reads all policies that have a parent, once: then every level is there."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._levels = 0
+        self._below: dict[str, list[Policy]] | None = None
+
+    def of_ids(self, ids: Collection[str]) -> list[Policy]:
+        """Return the live policies of these ids."""
+        return list(_of_values(self._source, Query(), ID, tuple(ids)))
+
+    def below(self, ids: Collection[str]) -> list[Policy]:
+        """Return the live policies that name one of these ids as a parent."""
+        self._levels += 1
+        if self._below is None and self._levels == 1 and len(ids) <= MAX_VALUES:
+            return list(_of_values(self._source, Query(), PARENT, tuple(ids)))
+        if self._below is None:
+            self._below = {}
+            for policy in self.with_parent():
+                for up in parents_of(policy):
+                    self._below.setdefault(up, []).append(policy)
+        found = (policy for one in sorted(ids) for policy in self._below.get(one, ()))
+        return sorted({policy_id(policy): policy for policy in found}.values(), key=policy_id)
+
+    def with_parent(self) -> Iterable[Policy]:
+        """Return the live policies that have a parent."""
+        return self._source.select(Query(where=HasValue(PARENT)))
+
+
+def answer(query: Query, source: Source, *, now: int = 0) -> Result:
+    """Answer a query at a time (Unix seconds). Raises `TooLargeError` beyond the limits of joins and hierarchies."""
+    rows = _rows(query, source, now)
+    if query.bring is None:
+        return Result(tuple(rows))
+    if query.bring.relation is None:
+        return Result((), bring(rows, query.bring))
+    policies = [{kind: content} for row in rows for kind, content in row.items() if isinstance(content, Mapping)]
+    found = follow(policies, query.bring.relation, SourceKin(source))
+    return Result((), bring(found.rows, query.bring), tuple(found.cycles))
+
+
+def _rows(query: Query, source: Source, now: int) -> Iterable[Row]:
+    if query.roots is None and not query.seconds:
+        return source.select(query)
+    if query.roots is None:
+        rows: Iterable[Row] = source.select(replace(query, limit=None))
+    else:
+        judge = judge_of(query.where, now=now)
+        found = root_policies(SourceKin(source), query.roots)
+        rows = sort_policies((policy for policy in found if judge(*next(iter(policy.items())))), query.order, lambda policy: policy)
+    for second in query.seconds:
+        rows = join(rows, second, lambda inner, path, values: _of_values(source, inner, path, values))
+    return rows if query.limit is None else islice(rows, query.limit)
+
+
+def _of_values(source: Source, query: Query, path: Path | None, values: Sequence[object]) -> Iterator[Policy]:
+    """Yield what a query selects that has one of the values at a path, by id; of very many values, without looking at the values."""
+    if path is None or len(values) > MANY_VALUES:
+        yield from sorted(source.select(query), key=policy_id)
+        return
+    found: dict[str, Policy] = {}
+    for start in range(0, len(values), MAX_VALUES):
+        among = Among(path, tuple(one for one in values[start : start + MAX_VALUES] if isinstance(one, str | int | float)))
+        for policy in source.select(replace(query, where=_both(query.where, among))):
+            found.setdefault(policy_id(policy), policy)
+    yield from (found[one] for one in sorted(found))
+
+
+def _both(condition: Condition, term: Among) -> Condition:
+    terms = condition.terms if isinstance(condition, And) else (condition,)
+    return And((*terms, term)) if terms else term

@@ -1,0 +1,296 @@
+"""Parents and children among policies, to any depth: what `bring.children`, `parents`, `paths` and `tree` follow.
+
+A policy stands below another when its attribute `parent` holds the other's id (or is a list that does). That is the only relation:
+a parent that is not there ends the way up. Everything is done level by level with one look-up a level, without recursion; what goes
+round in a circle is found, said, and followed once. Pure: the policies come through `Kin`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from ledger.core.errors import TooLargeError
+from ledger.core.limits import LIMITS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Policy = Mapping[str, object]
+PARENT = "parent"
+ROOTLESS = frozenset({"cluster"})  # clusters have parents of another meaning: `get root policies` leaves them out, as theirs does
+MOST_CYCLES = 20
+
+
+class Kin(Protocol):
+    """How policies are looked up. Both take any number of ids and answer in the order of the query language: by id."""
+
+    def of_ids(self, ids: Collection[str]) -> Iterable[Policy]:
+        """Return the live policies of these ids."""
+        ...
+
+    def below(self, ids: Collection[str]) -> Iterable[Policy]:
+        """Return the live policies that name one of these ids as a parent."""
+        ...
+
+    def with_parent(self) -> Iterable[Policy]:
+        """Return the live policies that have the attribute `parent`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """Which relatives are wanted: children, parents, paths or tree; `depth` levels of them, None for all."""
+
+    name: str
+    depth: int | None = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Roots:
+    """Policies that others name as parent and that name none: of the kinds in `include` (none: all but `cluster`), not in `exclude`."""
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    def has(self, kind: str) -> bool:
+        """Return whether policies of this kind are meant."""
+        return kind not in self.exclude and (kind in self.include if self.include else kind not in ROOTLESS)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a relation led to: rows, and the circles met on the way, each as the ids in it."""
+
+    rows: list[dict[str, object]]
+    cycles: list[tuple[str, ...]]
+
+
+@dataclass(slots=True)
+class _Graph:
+    """What was looked up: policies by id, and the ids next to each (above or below, as asked)."""
+
+    policies: dict[str, Policy] = field(default_factory=dict)
+    near: dict[str, list[str]] = field(default_factory=dict)
+
+
+def policy_id(policy: Policy) -> str:
+    """Return the id of a shown policy."""
+    return str(content_of(policy).get("id", ""))
+
+
+def content_of(policy: Policy) -> Mapping[str, object]:
+    """Return what stands under the kind; of a policy of another shape, nothing."""
+    content = next(iter(policy.values()), None)
+    return content if isinstance(content, Mapping) else {}
+
+
+def parents_of(policy: Policy) -> list[str]:
+    """Return the ids that a policy names as its parents, each once."""
+    named = content_of(policy).get(PARENT)
+    found = named if isinstance(named, list | tuple) else [named]
+    return list(dict.fromkeys(one for one in found if isinstance(one, str) and one))
+
+
+def follow(rows: Iterable[Policy], relation: Relation, kin: Kin) -> Found:
+    """Return the relatives of the rows. Raises `TooLargeError` beyond `LIMITS.relatives`, or for a tree of too many levels."""
+    chosen = {policy_id(row): row for row in rows}
+    if relation.name == "children":
+        return _children(chosen, relation.depth, kin)
+    if relation.name == "tree":
+        return _tree(chosen, relation.depth, kin)
+    return (_parents if relation.name == "parents" else _paths)(chosen, relation.depth, kin)
+
+
+def root_policies(kin: Kin, roots: Roots) -> list[Policy]:
+    """Return the policies that others name as parent and that name none themselves."""
+    named = {one for policy in kin.with_parent() for one in parents_of(policy)}
+    return [policy for policy in kin.of_ids(named) if not parents_of(policy) and roots.has(next(iter(policy)))]
+
+
+def _children(chosen: Mapping[str, Policy], depth: int | None, kin: Kin) -> Found:
+    """Give every policy below the chosen ones, nearest first, each once."""
+    graph = _look_down(chosen, depth, kin)
+    reached = dict.fromkeys(one for near in graph.near.values() for one in near)
+    return Found([dict(graph.policies[one]) for one in reached], cycles_in(graph.near))
+
+
+def _parents(chosen: Mapping[str, Policy], depth: int | None, kin: Kin) -> Found:
+    """Give the chosen policies, each with `parents`: the ids above it, nearest first."""
+    graph = _look_up(chosen, depth, kin)
+    rows: list[dict[str, object]] = []
+    left = LIMITS.relatives
+    for one, policy in chosen.items():
+        above = _above(one, depth, graph.near, left)
+        left -= len(above)
+        rows.append({**policy, "parents": above})
+    return Found(rows, cycles_in(graph.near))
+
+
+def _above(one: str, depth: int | None, near: Mapping[str, Sequence[str]], most: int) -> list[str]:
+    found: dict[str, None] = {}
+    level, steps = [one], 0
+    while level and (depth is None or steps < depth):
+        level = [up for low in level for up in near.get(low, ()) if up not in found and up != one]
+        found.update(dict.fromkeys(level))
+        level, steps = list(dict.fromkeys(level)), steps + 1
+        _charge(len(found), most)
+    return list(found)
+
+
+def _paths(chosen: Mapping[str, Policy], depth: int | None, kin: Kin) -> Found:
+    """Give the chosen policies, each with `paths`: every way from a root down to it, as a list of `{kind, id, name}`."""
+    graph = _look_up(chosen, depth, kin)
+    steps = {one: _step(policy) for one, policy in graph.policies.items()}
+    rows: list[dict[str, object]] = []
+    left = LIMITS.relatives
+    for one, policy in chosen.items():
+        ways = []
+        for way in _ways(one, depth, graph.near, left):
+            left -= len(way)
+            ways.append([steps[up] for up in reversed(way)])
+        rows.append({**policy, "paths": ways})
+    return Found(rows, cycles_in(graph.near))
+
+
+def _ways(one: str, depth: int | None, near: Mapping[str, Sequence[str]], most: int) -> Iterator[list[str]]:
+    """Yield every way up from `one` that ends where nothing stands above, or after `depth` steps; none that goes round."""
+    way, on_way, spent = [one], {one}, 0
+    waiting = [iter(near.get(one, ()))]
+    fresh = True  # whether the way has just grown: only then may it be an end
+    while waiting:
+        spent += 1
+        _charge(spent, most)
+        ended = not near.get(way[-1]) or (depth is not None and len(way) > depth)
+        if fresh and ended:
+            spent += len(way)
+            yield list(way)
+        up = None if ended else next((up for up in waiting[-1] if up not in on_way), None)
+        fresh = up is not None
+        if up is None:
+            waiting.pop()
+            on_way.discard(way.pop())
+        else:
+            way.append(up)
+            on_way.add(up)
+            waiting.append(iter(near.get(up, ())))
+
+
+def _step(policy: Policy) -> dict[str, object]:
+    content = content_of(policy)
+    return {"kind": next(iter(policy)), **{name: content[name] for name in ("id", "name") if name in content}}
+
+
+def _tree(chosen: Mapping[str, Policy], depth: int | None, kin: Kin) -> Found:
+    """Give the chosen policies that stand below no other of them, each with `children`, and so on down."""
+    graph = _look_down(chosen, depth, kin)
+    tops = _tops(chosen, graph.near)
+    nodes: list[dict[str, object]] = []
+    waiting: list[tuple[str, list[dict[str, object]], tuple[str, ...]]] = [(top, nodes, ()) for top in reversed(tops)]
+    made = 0
+    while waiting:
+        one, siblings, way = waiting.pop()
+        made += 1
+        _charge(made, LIMITS.relatives)
+        below: list[dict[str, object]] = []
+        siblings.append({**graph.policies[one], "children": below})
+        if depth is not None and len(way) >= depth:
+            continue
+        if len(way) >= LIMITS.tree_levels:
+            raise TooLargeError(
+                f"the tree below {tops[0]} has more than {LIMITS.tree_levels} levels",
+                advice="Ask for some levels, as in bring.tree(10), or for bring.children(*).",
+            )
+        way = (*way, one)
+        waiting.extend((low, below, way) for low in reversed(graph.near.get(one, ())) if low not in way)
+    return Found(nodes, cycles_in(graph.near))
+
+
+def _tops(chosen: Mapping[str, Policy], near: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return what the chosen policies hang under: those that are below no other; of a circle of them, the first."""
+    lower = {low for below in near.values() for low in below}
+    tops = [one for one in chosen if one not in lower]
+    reached = _reached(tops, near)
+    for one in chosen:
+        if one not in reached:
+            tops.append(one)
+            reached |= _reached([one], near)
+    return [one for one in chosen if one in set(tops)]
+
+
+def _reached(start: Iterable[str], near: Mapping[str, Sequence[str]]) -> set[str]:
+    reached = set(start)
+    waiting = list(reached)
+    while waiting:
+        new = [low for low in near.get(waiting.pop(), ()) if low not in reached]
+        reached.update(new)
+        waiting.extend(new)
+    return reached
+
+
+def _look_down(chosen: Mapping[str, Policy], depth: int | None, kin: Kin) -> _Graph:
+    graph = _Graph(dict(chosen))
+    level, steps = list(chosen), 0
+    while level and (depth is None or steps < depth):
+        asked, fresh = set(level), []
+        for policy in kin.below(asked):
+            low = policy_id(policy)
+            for up in parents_of(policy):
+                if up in asked:
+                    graph.near.setdefault(up, []).append(low)
+            if low not in graph.policies:
+                graph.policies[low] = policy
+                fresh.append(low)
+        level, steps = fresh, steps + 1
+        _charge(len(graph.policies), LIMITS.relatives)
+    return graph
+
+
+def _look_up(chosen: Mapping[str, Policy], depth: int | None, kin: Kin) -> _Graph:
+    graph = _Graph(dict(chosen))
+    level: list[Policy] = list(chosen.values())
+    steps = 0
+    while level and (depth is None or steps < depth):
+        wanted = dict.fromkeys(up for policy in level for up in parents_of(policy) if up not in graph.policies)
+        fresh = list(kin.of_ids(wanted)) if wanted else []
+        graph.policies.update((policy_id(policy), policy) for policy in fresh)
+        for policy in level:
+            graph.near[policy_id(policy)] = [up for up in parents_of(policy) if up in graph.policies]
+        level, steps = fresh, steps + 1
+        _charge(len(graph.policies), LIMITS.relatives)
+    return graph
+
+
+def cycles_in(near: Mapping[str, Sequence[str]]) -> list[tuple[str, ...]]:
+    """Return circles of the graph, the first 20 met: none when there is none, at least one of every knot. Linear."""
+    done: set[str] = set()
+    found: list[tuple[str, ...]] = []
+    for start in near:
+        if start in done:
+            continue
+        way, place = [start], {start: 0}
+        waiting = [iter(near[start])]
+        while waiting:
+            one = next(waiting[-1], None)
+            if one is None:
+                waiting.pop()
+                last = way.pop()
+                del place[last]
+                done.add(last)
+            elif one in place:
+                if len(found) < MOST_CYCLES:
+                    found.append(tuple(way[place[one] :]))
+            elif one not in done:
+                place[one] = len(way)
+                way.append(one)
+                waiting.append(iter(near.get(one, ())))
+    return found
+
+
+def _charge(spent: int, most: int) -> None:
+    if spent > most:
+        raise TooLargeError(
+            f"this query leads to more than {LIMITS.relatives} relatives",
+            advice="Ask for fewer policies with where, or for fewer levels, as in bring.children(2).",
+        )

@@ -1,0 +1,67 @@
+"""docs/query.md says what the language does: every example of it is run."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ledger.core.limits import LIMITS
+from ledger.query import judge_of, parse_query
+from ledger.query.answer import answer
+from ledger.query.bring_grammar import FLAGS
+from ledger.query.sorting import sort_policies
+from ledger.query.tree import MAX_CONDITIONS, MAX_VALUES, Query
+from tests.support.house import ROOT
+
+if TYPE_CHECKING:
+    from ledger.query.hierarchy import Policy
+
+PAGE = (ROOT / "docs" / "query.md").read_text()
+(BLOCK,) = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
+EXAMPLES = [
+    (query, expected.rstrip("\n"))
+    for block in re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL)
+    for query, expected in re.findall(r"^\$ get (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE)
+]
+
+
+class Page:
+    """The policies of the page as a source."""
+
+    def __init__(self) -> None:
+        self.policies: list[Policy] = [json.loads(line) for line in BLOCK.splitlines()]
+
+    def select(self, query: Query) -> list[Policy]:
+        judge = judge_of(query.where)
+        meant = (one for one in self.policies if not query.kinds or next(iter(one)) in query.kinds)
+        return sort_policies((one for one in meant if judge(*next(iter(one.items())))), query.order, lambda policy: policy)[: query.limit]
+
+
+@pytest.mark.parametrize(("query", "expected"), EXAMPLES)
+def test_example(query: str, expected: str) -> None:
+    brought = answer(parse_query(query), Page()).brought
+    assert brought is not None
+    assert (brought.as_text() if brought.is_text else json.dumps(brought.as_json(), ensure_ascii=False)) == expected
+
+
+def test_every_form_is_described_and_shown() -> None:
+    assert len(EXAMPLES) >= 25
+    forms = PAGE.partition("## Bring")[2].partition("## For those")[0]
+    assert [name for name in FLAGS if f"`{name}`" not in forms and f"`bring.{name}`" not in forms] == []
+    shown = {
+        name
+        for query, _ in EXAMPLES
+        for flags in re.findall(r"bring((?:\.\w+(?:\([^)]*\))?)+)", query)
+        for name in re.findall(r"[a-z_]+", flags)
+    }
+    assert set(FLAGS) - shown == {"last"}  # another word for recent
+
+
+def test_limits_are_those_of_the_program() -> None:
+    for number in (LIMITS.joined, LIMITS.relatives, MAX_CONDITIONS, MAX_VALUES):
+        assert f"{number:,}" in PAGE
+    assert f"{LIMITS.seconds} second queries and {LIMITS.brought} fields" in PAGE
+    assert f"a tree of more than {LIMITS.tree_levels} levels" in PAGE
