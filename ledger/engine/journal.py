@@ -98,6 +98,11 @@ class Journal:
         """Open the journal at `path`; with `create`, make it. Raises as `Database` does."""
         return cls(Database(path, SCHEMA, create=create, readers=1), clock)
 
+    @property
+    def database(self) -> Database:
+        """Return the file, for the `Submissions` that stand in it too."""
+        return self._database
+
     async def add(self, target: str, digest: str, payload: bytes) -> Operation:
         """Write an intent down. Adding the same digest for the same target again gives the operation there is."""
         (operation,) = await self.add_many(target, [(digest, payload)])

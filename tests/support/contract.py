@@ -59,10 +59,12 @@ class Contract:
         return {"type": "ethereum", "chain": self.node.chain, "contract": self.address}
 
     @classmethod
-    async def deploy(cls, node: Node) -> Contract:
-        """Deploy an open contract."""
+    async def deploy(cls, node: Node, *, submitters: Sequence[str] | None = None) -> Contract:
+        """Deploy a contract, open unless it is for `submitters`."""
         artifact = await asyncio.to_thread(load_artifact)
-        receipt = await mined(node, await send(node, artifact.bytecode + abi(["bool", "address[]"], [True, []])))
+        receipt = await mined(
+            node, await send(node, artifact.bytecode + abi(["bool", "address[]"], [submitters is None, submitters or []]))
+        )
         return cls(node, str(receipt["contractAddress"]).lower())
 
     def rpc(self, *urls: str) -> Rpc:

@@ -1,0 +1,463 @@
+"""The submit loop: from operations in the journal to transactions that are final, on any chain (DESIGN 7).
+
+A chain is driven through `Chain`, which knows transactions and nothing of operations. Here is what all chains share: everything is written
+down before it leaves; *unknown is not failed*, so what may have left is looked up and never replaced by another; what a reorg took away
+comes back; a batch that is refused is halved until the one entry that is at fault stands alone, and becomes a dead letter.
+
+The order of operations is the order of their numbers. With a `window` above 1 several transactions are on their way at once: only for
+chains and contents where the chain itself refuses what comes out of turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ledger.core.canonical import sha256_hex
+from ledger.core.envelope import parse_envelope
+from ledger.core.errors import (
+    AccessError,
+    ConflictError,
+    InvalidError,
+    LedgerError,
+    NotReadyError,
+    OutcomeUnknown,
+    TooLargeError,
+)
+from ledger.core.limits import LIMITS
+from ledger.engine.journal import State
+from ledger.engine.submissions import Draft, Submissions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ledger.core.ports import Clock, Observer
+    from ledger.engine.journal import Journal, Operation
+    from ledger.engine.submissions import Submission
+
+
+ATTEMPTS = 3  # refusals of one operation alone before it is a dead letter
+FORGET_EVERY = 100
+
+
+class NonceTakenError(ConflictError):
+    """Another transaction of the account took the place of this one: its content is not at fault."""
+
+
+class Stage(Enum):
+    """Where a transaction stands, as far as its chain says."""
+
+    WAITING = auto()  # it may still be included; nothing is to be done, or what `Progress` says
+    INCLUDED = auto()  # in a block that may still go
+    FINAL = auto()  # in a block that will not go
+    FAILED = auto()  # it was refused, or can never be included; see `Progress.settled`
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """Where a transaction stands on its chain."""
+
+    transaction: str
+    block: int
+    block_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """What one transaction carries. `expected`: only if the chain's own count is this. `start`, `size`, `root`, `note`: of a mirror."""
+
+    entries: tuple[bytes, ...]
+    expected: int | None = None
+    start: int = 0
+    size: int = 0
+    root: bytes = bytes(32)
+    note: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A signed transaction that has not left, and how many entries of its parcel it took, from the front."""
+
+    draft: Draft
+    taken: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a look at a transaction gave. `draft`: what to write down in its place; `send`: then send it (again).
+
+    `settled`: a failure that nothing can undo any more. `error` is the failure, or why a waiting one does not move.
+    """
+
+    stage: Stage
+    draft: Draft | None = None
+    send: bool = False
+    landed: Landed | None = None
+    settled: bool = True
+    error: LedgerError | None = None
+
+
+class Chain(Protocol):
+    """What an adapter does for the loop. One task calls it, one call at a time."""
+
+    async def resume(self, tickets: Sequence[bytes]) -> None:
+        """Take up what is unsettled from before, oldest first; called once, before anything else."""
+        ...
+
+    async def prepare(self, parcel: Parcel) -> Prepared:
+        """Sign a transaction for a parcel, or for as many entries of it as fit. InvalidError when its content is at fault."""
+        ...
+
+    async def send(self, ticket: bytes) -> None:
+        """Send a transaction, for the first time or again. OutcomeUnknown when it may have left; any other error says that it did not."""
+        ...
+
+    async def look(self, tickets: Sequence[bytes]) -> list[Progress]:
+        """Say of each unsettled transaction where it stands, oldest first."""
+        ...
+
+    async def withdraw(self, ticket: bytes) -> None:
+        """Forget a transaction that certainly never left: the one prepared last."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How the loop breathes, in seconds: between looks while something is under way, at rest, and how long a caller waits for a block."""
+
+    first: float = 0.01
+    most: float = 2.0
+    rest: float = 30.0
+    patience: float = 60.0
+    window: int = 1
+    kept: int = 1_000  # settled submissions and operations that are remembered
+
+
+@dataclass
+class _Underway:
+    """A submission in memory: its row, what it carries, who waits for it."""
+
+    row: Submission
+    operations: list[int]
+    future: asyncio.Future[Landed] | None = None
+
+
+@dataclass(slots=True)
+class _Queue:
+    """How many operations the next transaction takes: halved by refusals, doubled by success."""
+
+    most: int = LIMITS.batch_entries
+    futures: dict[int, asyncio.Future[str]] = field(default_factory=dict)
+
+
+class Submitter:
+    """The one owner of a target's submissions. `start` it, `submit` to it, `close` it; for one event loop."""
+
+    def __init__(self, journal: Journal, chain: Chain, target: str, world: tuple[Clock, Observer], pace: Pace | None = None) -> None:
+        self._clock, self._observer = world
+        self._journal = journal
+        self._chain = chain
+        self._submissions = Submissions(journal.database, target, self._clock)
+        self._pace = Pace() if pace is None else pace
+        self._underway: list[_Underway] = []
+        self._queue = _Queue()
+        self._turn = asyncio.Lock()
+        self._woken = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._closed = False
+        self._troubles: list[LedgerError] = []
+        self._finished = 0
+        self.target = target
+        self.condition: LedgerError | None = None
+
+    # -- life ----------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Take up what the journal holds, and run."""
+        await self._submissions.prepare()
+        rows = await self._submissions.unsettled()
+        self._underway = [_Underway(row, await self._submissions.carried(row.number)) for row in rows]
+        await self._chain.resume([row.ticket for row in rows])
+        self._task = asyncio.create_task(self._run())
+
+    async def close(self) -> None:
+        """Stop. What is under way stays in the journal; whoever waits gets OutcomeUnknown. Idempotent."""
+        self._closed = True
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        for one in self._underway:
+            _fail(one.future, _unknown(one.row.number))
+        for number, future in self._queue.futures.items():
+            _fail(future, _unknown(number))
+
+    def wake(self) -> None:
+        """Look now: there is a new block, or new work."""
+        self._woken.set()
+
+    @property
+    def unsettled(self) -> int:
+        """Return how many transactions are under way or not final."""
+        return len(self._underway)
+
+    # -- work ----------------------------------------------------------------------------------------------------
+
+    async def submit(self, envelopes: Sequence[bytes]) -> list[str | LedgerError]:
+        """Journal envelopes, in order, and wait until each stands in a block; one result each: its transaction, or why it never will.
+
+        Raises OutcomeUnknown when that is not known within the pace's patience: what may have left stays in the journal and goes on. What
+        kept all of them from leaving is raised itself, and nothing is kept.
+        """
+        self._check_open()
+        intents = [(sha256_hex(parse_envelope(one).payload), one) for one in envelopes]
+        async with self._turn:
+            operations = await self._journal.add_many(self.target, intents)
+            for one in operations:
+                if one.state is State.DEAD:
+                    await self._journal.move(one.number, State.QUEUED)
+        waiting = {one.number: self._future(one) for one in operations}
+        self.wake()
+        await asyncio.wait(waiting.values(), timeout=self._pace.patience)
+        late = [number for number, future in waiting.items() if not future.done()]
+        if late:
+            await self._give_up(late, len(late) == len(waiting))
+        return [_result(waiting[one.number]) for one in operations]
+
+    async def carry(self, parcel: Parcel) -> Landed:
+        """Send one transaction of one's own content, and return when it stands in a block.
+
+        Raises what the chain refuses it for, SizeMismatchError among it, and OutcomeUnknown when that is not known in time.
+        """
+        self._check_open()
+        async with self._turn:
+            prepared = await self._chain.prepare(parcel)
+            if prepared.taken < len(parcel.entries):
+                await self._chain.withdraw(prepared.draft.ticket)
+                raise TooLargeError(f"one transaction takes {prepared.taken} of these {len(parcel.entries)} entries")
+            one = await self._launch(prepared, [])
+        future: asyncio.Future[Landed] = asyncio.get_running_loop().create_future()
+        one.future = future
+        self.wake()
+        await asyncio.wait([future], timeout=self._pace.patience)
+        if not future.done():
+            raise _unknown(one.row.number)
+        return future.result()
+
+    async def retry(self, number: int) -> None:
+        """Queue a dead letter again. ConflictError when the operation is not dead."""
+        await self._journal.move(number, State.QUEUED)
+        self.wake()
+
+    def _future(self, operation: Operation) -> asyncio.Future[str]:
+        future = self._queue.futures.get(operation.number)
+        if future is None:
+            future = asyncio.get_running_loop().create_future()
+            if operation.state in (State.INCLUDED, State.FINAL):
+                future.set_result(operation.place or "")
+            else:
+                self._queue.futures[operation.number] = future
+        return future
+
+    async def _give_up(self, late: list[int], nothing_moved: bool) -> None:
+        """Forget what never left, if that is all there is, and say why; else say that the outcome is not known."""
+        async with self._turn:
+            present = [await self._journal.get(number) for number in late]
+            for number in late:
+                self._queue.futures.pop(number, None)
+            if nothing_moved and self.condition is not None and all(one.state is State.QUEUED and not one.attempts for one in present):
+                for number in late:
+                    await self._journal.drop(number)
+                raise self.condition
+        raise _unknown(late[0])
+
+    # -- the loop ------------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        pause = self._pace.first
+        while True:
+            self._woken.clear()
+            moved = await self._beat()
+            pause = self._pace.first if moved else min(pause * 1.5, self._pace.most if self._is_busy() else self._pace.rest)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._woken.wait()
+
+    async def _beat(self) -> bool:
+        """Take one step with everything; tell whether something moved."""
+        async with self._turn:
+            try:
+                self._troubles = []
+                moved = await self._settle()
+                moved |= await self._dispatch()
+            except LedgerError as error:
+                self._troubles.append(error)
+                moved = False
+            self._note(self._troubles[0] if self._troubles else None)
+            return moved
+
+    def _note(self, condition: LedgerError | None) -> None:
+        """Keep what keeps the loop from going on, and tell it once."""
+        if condition is not None and (self.condition is None or self.condition.message != condition.message):
+            self._observer.event("chain-waits", target=self.target, code=condition.code, reason=condition.message)
+        self.condition = condition
+
+    def _is_busy(self) -> bool:
+        return bool(self._troubles) or any(one.row.state is State.SENT for one in self._underway)
+
+    async def _settle(self) -> bool:
+        """Look at what is under way, and write down what became of it."""
+        underway = list(self._underway)
+        if not underway:
+            return False
+        looks = await self._chain.look([one.row.ticket for one in underway])
+        return any([await self._apply(one, progress) for one, progress in zip(underway, looks, strict=True)])
+
+    async def _apply(self, one: _Underway, progress: Progress) -> bool:
+        if progress.error is not None and progress.stage is Stage.WAITING:
+            self._troubles.append(progress.error)
+        if progress.stage in (Stage.WAITING, Stage.FAILED) and one.row.state is State.INCLUDED:
+            one.row = await self._submissions.revert(one.row.number, "its block is gone")
+            self._observer.event("chain-reverted", target=self.target, transaction=one.row.place)
+        if progress.stage is Stage.WAITING:
+            return await self._push(one, progress)
+        if progress.stage is Stage.FAILED:
+            return await self._failed(one, progress)
+        draft = Draft(one.row.place, one.row.ticket) if progress.draft is None else progress.draft
+        if progress.stage is Stage.FINAL:
+            one.row = await self._submissions.finish(one.row.number, draft)
+            self._underway.remove(one)
+            await self._forget()
+        elif one.row.state is State.INCLUDED and one.row.place == draft.place:
+            return False
+        else:
+            one.row = await self._submissions.include(one.row.number, draft)
+        self._tell(one, progress.landed)
+        return True
+
+    async def _push(self, one: _Underway, progress: Progress) -> bool:
+        """Renew and send a transaction that waits, as the chain advises."""
+        if progress.draft is not None:
+            one.row = await self._submissions.renew(one.row.number, progress.draft)
+        if progress.send:
+            try:
+                await self._chain.send(one.row.ticket)
+            except LedgerError as error:
+                self._troubles.append(error)
+        return progress.draft is not None
+
+    async def _failed(self, one: _Underway, progress: Progress) -> bool:
+        error = progress.error or ConflictError("the chain refused the transaction")
+        _fail(one.future, error)
+        if not progress.settled:
+            return False
+        alone = len(one.operations) == 1
+        dead = alone and await self._is_hopeless(one.operations[0], error)
+        await self._submissions.release(one.row.number, error.message, dead=dead)
+        self._underway.remove(one)
+        self._observer.event("chain-refused", target=self.target, transaction=one.row.place, reason=error.message)
+        if dead:
+            _fail(self._queue.futures.pop(one.operations[0], None), error)
+        elif one.operations and not isinstance(error, NonceTakenError):
+            self._queue.most = max(1, len(one.operations) // 2)
+        return True
+
+    async def _is_hopeless(self, number: int, error: LedgerError) -> bool:
+        return isinstance(error, InvalidError) or (await self._journal.get(number)).attempts >= ATTEMPTS
+
+    async def _dispatch(self) -> bool:
+        """Send what waits, oldest first, while there is room."""
+        moved = False
+        while sum(one.row.state is State.SENT for one in self._underway) < self._pace.window:
+            found = await self._submissions.waiting(self._queue.most)
+            if not found:
+                break
+            try:
+                prepared = await self._chain.prepare(Parcel(tuple(payload for _, payload in found)))
+                await self._launch(prepared, [number for number, _ in found][: prepared.taken])
+            except InvalidError as error:
+                await self._shrink([number for number, _ in found], error)
+            except AccessError as error:
+                await self._refuse(error)
+                raise
+            except NonceTakenError:
+                pass  # the next one takes another nonce
+            else:
+                self._queue.most = min(2 * self._queue.most, LIMITS.batch_entries)
+            moved = True
+        return moved
+
+    async def _launch(self, prepared: Prepared, operations: list[int]) -> _Underway:
+        """Write a transaction down and send it. Raises what the chain refuses it for: then it is as if it had never been."""
+        one = _Underway(await self._submissions.record(prepared.draft, operations), operations)
+        self._underway.append(one)
+        try:
+            await self._chain.send(prepared.draft.ticket)
+        except OutcomeUnknown as error:
+            self._troubles.append(error)
+        except LedgerError:
+            self._underway.remove(one)
+            await self._submissions.withdraw(one.row.number)
+            await self._chain.withdraw(prepared.draft.ticket)
+            raise
+        return one
+
+    async def _shrink(self, numbers: list[int], error: LedgerError) -> None:
+        """Try less at a time; an operation that is refused alone becomes a dead letter."""
+        if len(numbers) > 1:
+            self._queue.most = len(numbers) // 2
+            return
+        await self._submissions.bury(numbers, error.message)
+        self._observer.event("chain-refused", target=self.target, operation=numbers[0], reason=error.message)
+        _fail(self._queue.futures.pop(numbers[0], None), error)
+
+    async def _refuse(self, error: LedgerError) -> None:
+        """Answer those who wait for what never left and may not leave; nothing of it is kept."""
+        for number in list(self._queue.futures):
+            operation = await self._journal.get(number)
+            if operation.state is State.QUEUED and not operation.attempts:
+                await self._journal.drop(number)
+                _fail(self._queue.futures.pop(number), error)
+
+    def _tell(self, one: _Underway, landed: Landed | None) -> None:
+        """Answer those who wait for a transaction that stands."""
+        if one.future is not None and not one.future.done() and landed is not None:
+            one.future.set_result(landed)
+        for number in one.operations:
+            future = self._queue.futures.pop(number, None)
+            if future is not None and not future.done():
+                future.set_result(one.row.place)
+
+    async def _forget(self) -> None:
+        """Forget what has been final for long, now and then."""
+        self._finished += 1
+        if self._finished % FORGET_EVERY == 0:
+            await self._submissions.forget(self._pace.kept)
+            await self._journal.forget(self._pace.kept)
+
+    def _check_open(self) -> None:
+        if self._closed or self._task is None:
+            raise NotReadyError(f"nothing is sent to {self.target} now", advice="Open the ledger again.")
+
+
+def _unknown(operation: int) -> OutcomeUnknown:
+    return OutcomeUnknown("the chain has not included it yet; it goes on in the journal", operation=str(operation))
+
+
+def _fail(future: asyncio.Future[Any] | None, error: LedgerError) -> None:
+    if future is not None and not future.done():
+        future.set_exception(error)
+        future.exception()  # whoever waited may have left: that is no error of its own
+
+
+def _result(future: asyncio.Future[str]) -> str | LedgerError:
+    error = future.exception()
+    if error is None:
+        return future.result()
+    if isinstance(error, LedgerError) and not isinstance(error, (OutcomeUnknown, AccessError)):
+        return error
+    raise error
