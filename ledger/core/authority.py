@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from ledger.core.canonical import JSONObject, same
@@ -47,16 +47,16 @@ def author_of(view: StateView, statement: Statement, root: JSONObject) -> Author
         return Author(MARK, key)
     if by == ROOT:
         return Author(ROOT)
-    record, key = view.remember(f"author {by}", lambda: _holder(view, by))
-    if record.kind == "member":
-        return Author(record.id, key, member=record)
+    author = view.remember(f"author {by}", lambda: _holder(view, by))
+    if author.invite is None:
+        return author
     if statement.kind != "member" or statement.op != "put":
         raise NotAllowedError("the key of an invite only joins")
-    return Author(statement.id, key, invite=record)
+    return replace(author, owner=statement.id)
 
 
-def _holder(view: StateView, by: str) -> tuple[Record, PublicKey]:
-    """Return the live member or invite whose present key `by` is. Raises NotAllowedError."""
+def _holder(view: StateView, by: str) -> Author:
+    """Return the live member or invite whose present key `by` is, as author of its own policies. Raises NotAllowedError."""
     bound = view.key(by)
     record = None if bound is None else view.record(bound.id)
     if record is None or not record.live or record.kind not in ("member", "invite"):
@@ -64,7 +64,7 @@ def _holder(view: StateView, by: str) -> tuple[Record, PublicKey]:
     key = PublicKey.parse(record.content["key"])
     if key.keyid != by:
         raise NotAllowedError("by is a former key of its member")
-    return record, key
+    return Author(record.id, key, member=record) if record.kind == "member" else Author(record.id, key, invite=record)
 
 
 def check_authority(view: StateView, change: Change, author: Author) -> None:

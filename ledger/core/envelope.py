@@ -79,6 +79,13 @@ def parse_envelope(entry: bytes) -> Envelope:
     return Envelope(payload, _parse_signatures(entry[split + len(_MIDDLE) : -len(_TAIL)]), entry)
 
 
+def parse_entry(entry: bytes) -> Envelope:
+    """Return the envelope of an entry's bytes with its statement read too. Raises FormatError for either."""
+    envelope = parse_envelope(entry)
+    vars(envelope)["statement"] = parse_statement(envelope.payload)
+    return envelope
+
+
 def seal(payload: bytes, signatures: Iterable[Signature]) -> Envelope:
     """Return the envelope of a payload and its signatures, in any order. Raises FormatError."""
     ordered = tuple(sorted(signatures))
@@ -124,28 +131,29 @@ def _parse_signatures(text: bytes) -> tuple[Signature, ...]:
     count, rest = divmod(len(text) + 1, _LENGTH + 1)
     if rest or count > LIMITS.signatures:
         raise FormatError("not the one spelling of 1 to 16 signatures")
-    signatures = []
-    for start in range(0, len(text), _LENGTH + 1):
-        one = text[start : start + _LENGTH]
-        if start and text[start - 1] != ord(","):
-            raise FormatError("not the one spelling of signatures")
-        if not one.startswith(_KEYID) or one[_SIG_AT:_VALUE_AT] != _SIG or one[_END_AT:] != _END:
-            raise FormatError("not the one spelling of a signature")
-        keyid = one[_KEYID_AT:_SIG_AT].decode("latin-1")
-        if not is_hex64(keyid):
-            raise FormatError("a keyid has 64 hex digits")
-        signatures.append(Signature(keyid, _unbase64(one[_VALUE_AT:_END_AT])))
-    ordered = tuple(signatures)
-    if any(len(sig) != SIGNATURE_BYTES for _, sig in ordered):
-        raise FormatError("a signature has 64 bytes")
+    if any(text[start - 1] != ord(",") for start in range(_LENGTH + 1, len(text), _LENGTH + 1)):
+        raise FormatError("not the one spelling of signatures")
+    ordered = tuple([_parse_signature(text[start : start + _LENGTH]) for start in range(0, len(text), _LENGTH + 1)])
     _check_order(ordered)
     return ordered
+
+
+def _parse_signature(text: bytes) -> Signature:
+    if not text.startswith(_KEYID) or text[_SIG_AT:_VALUE_AT] != _SIG or text[_END_AT:] != _END:
+        raise FormatError("not the one spelling of a signature")
+    keyid = text[_KEYID_AT:_SIG_AT].decode("latin-1")
+    if not is_hex64(keyid):
+        raise FormatError("a keyid has 64 hex digits")
+    sig = _unbase64(text[_VALUE_AT:_END_AT])
+    if len(sig) != SIGNATURE_BYTES:
+        raise FormatError("a signature has 64 bytes")
+    return Signature(keyid, sig)
 
 
 def _check_order(signatures: Sequence[Signature]) -> None:
     if not 1 <= len(signatures) <= LIMITS.signatures:
         raise FormatError(f"an envelope has 1 to {LIMITS.signatures} signatures")
-    if any(left.keyid >= right.keyid for left, right in pairwise(signatures)):
+    if len(signatures) > 1 and any(left.keyid >= right.keyid for left, right in pairwise(signatures)):
         raise FormatError("signatures stand in strictly ascending order of keyid")
 
 

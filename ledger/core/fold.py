@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ledger.core.authority import Author, author_of, check_authority, check_mark, check_root
 from ledger.core.bodies import check_body
@@ -56,8 +56,7 @@ class Void:
         return error_class(self.code)(self.reason)
 
 
-@dataclass(frozen=True, slots=True)
-class _Quorum:
+class _Quorum(NamedTuple):
     """Who may sign (`allowed`), who must, and how many of whom."""
 
     allowed: Mapping[str, PublicKey]
@@ -240,7 +239,7 @@ def _check_signatures(envelope: Envelope, quorum: _Quorum, check: Check) -> None
         raise SignatureError("signed by a key that may not sign this")
     if not signed.issuperset(quorum.required):
         raise SignatureError("not signed by the author, or not by the key that the body brings in")
-    if any(len(signed & keys.keys()) < least for keys, least in quorum.thresholds):
+    if quorum.thresholds and any(len(signed & keys.keys()) < least for keys, least in quorum.thresholds):
         raise SignatureError("not signed by enough admins")
     message = pae(envelope.payload)
     for keyid, sig in envelope.signatures:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.core.canonical import AUTHORITY_KINDS, JSON, JSONObject
 from ledger.core.errors import NotAllowedError
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
     from ledger.core.state import Record, StateView
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """What a statement would do to one policy.
 
     `record` is the last accepted version of the id; `before` and `after` are its body while live, else None.

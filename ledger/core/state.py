@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
 
 from ledger.core.canonical import JSON, JSONObject, encode, sha256_hex
 
@@ -59,8 +59,7 @@ class KeyRecord:
         return encode(["", self.keyid, self.id, self.index])
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """What an accepted entry changes.
 
     A view takes `records` (at most two) and `keys`, and then files every live record of each kind in `reindex` anew:

@@ -22,7 +22,7 @@ from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from ledger.core.envelope import parse_envelope
+from ledger.core.envelope import parse_entry
 from ledger.core.errors import FormatError, NotFoundError, ProofError, UnsupportedError
 from ledger.core.fold import KNOWN_FOLD, Void, judge, present_root
 from ledger.core.merkle import Frontier, consistency_proof, leaf_hashes, tree_root
@@ -361,10 +361,8 @@ def _read_page(entries: Sequence[bytes]) -> _Page:
 
 
 def _read(entry: bytes) -> Envelope | None:
-    """Return the envelope, with its statement parsed; None when the entry holds none."""
+    """Return the envelope; None when the entry holds none, or no statement."""
     try:
-        envelope = parse_envelope(entry)
-        _ = envelope.statement
+        return parse_entry(entry)
     except FormatError:
         return None
-    return envelope
