@@ -9,7 +9,8 @@ problems and exit codes of `ledger-cli`. A class that is not listed there inheri
     │   ├── FormatError         bytes that break a rule of docs/formats.md
     │   ├── UsageError          a wrong option, setting or argument
     │   │   └── MissingExtraError
-    │   └── TooLargeError
+    │   ├── TooLargeError
+    │   └── TooCostlyError      a query that looks at too much
     ├── AccessError
     │   ├── AuthenticationError who is asking is not proven
     │   └── NotAllowedError     who is asking may not
@@ -93,6 +94,13 @@ class TooLargeError(InvalidError):
 
     code = "too-large"
     advice = "Send less at a time."
+
+
+class TooCostlyError(InvalidError):
+    """A query looks at more than `LIMITS.query_steps` allows."""
+
+    code = "too-costly"
+    advice = "Name a kind, add a condition on an indexed attribute (`ledger-cli explain query`), or ask for less at a time."
 
 
 class AccessError(LedgerError):

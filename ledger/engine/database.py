@@ -40,6 +40,7 @@ T = TypeVar("T")
 BUSY_MILLISECONDS = 5_000
 WAL_PAGES = 2_000
 CACHE_KIB = 32_768
+SEARCHERS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ class Database:
             create_empty(path)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"{path.stem}-write")
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix=f"{path.stem}-read")
+        self._searchers = ThreadPoolExecutor(SEARCHERS, thread_name_prefix=f"{path.stem}-search")
         self._cleaner = ThreadPoolExecutor(1, thread_name_prefix=f"{path.stem}-wal")
         self._cleaning = False
         self._copied = False
@@ -227,6 +229,10 @@ class Database:
         """Run `work` in a reader thread on one snapshot."""
         return await asyncio.get_running_loop().run_in_executor(self._open(self._readers), self.read_now, work)
 
+    async def search(self, work: Callable[[apsw.Connection], T]) -> T:
+        """Do as `read` does, in a thread for long work: what is short does not wait for it."""
+        return await asyncio.get_running_loop().run_in_executor(self._open(self._searchers), self.read_now, work)
+
     def read_now(self, work: Callable[[apsw.Connection], T]) -> T:
         """Run `work` on one snapshot in the calling thread: for point look-ups of a few microseconds."""
         if self._closed:
@@ -276,7 +282,7 @@ class Database:
     def close(self) -> None:
         """Finish what runs, then close the file. Idempotent; calls after it raise NotReadyError."""
         self._closed = True
-        for pool in (self._writer, self._readers, self._cleaner):
+        for pool in (self._writer, self._readers, self._searchers, self._cleaner):
             pool.shutdown(wait=True)
         with self._guard:
             connections, self._connections = self._connections, []

@@ -103,6 +103,10 @@ class Store:
         """Run `work` on one snapshot in a reader thread."""
         return await self._database.read(lambda connection: work(self._snapshot(connection)))
 
+    async def search(self, work: Callable[[Snapshot], T]) -> T:
+        """Run `work` on one snapshot in a thread for long work."""
+        return await self._database.search(lambda connection: work(self._snapshot(connection)))
+
     def read_now(self, work: Callable[[Snapshot], T]) -> T:
         """Run `work` on one snapshot in the calling thread: for point look-ups of a few microseconds."""
         return self._database.read_now(lambda connection: work(self._snapshot(connection)))

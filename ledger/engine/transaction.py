@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ledger.core.errors import CorruptError, ForkRiskError, UsageError
 from ledger.core.limits import LIMITS
@@ -13,11 +13,15 @@ from ledger.engine.snapshot import Snapshot, StoredHead, entry_digest
 from ledger.engine.view import NETWORK, PINNED, StateCache, WritableState, cut_state
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import apsw
 
     from ledger.core.state import Accepted, Record
     from ledger.engine.snapshot import Version
     from ledger.engine.view import SqlState
+
+T = TypeVar("T")
 
 KEPT_CHECKPOINTS = 256
 MARKED = "marked"  # the size whose state root the newest mark with one carries
@@ -121,6 +125,12 @@ class Transaction(Snapshot):
             self.connection.execute("DELETE FROM meta WHERE name=?", (name,))
         else:
             self.connection.execute("INSERT OR REPLACE INTO meta(name, value) VALUES(?,?)", (name, value))
+
+    def change_indexes(self, change: Callable[[apsw.Connection], T]) -> T:
+        """Run `change`, which makes or drops indexes (`engine.indexes`)."""
+        self.view.flush()
+        self._cache.clear()
+        return change(self.connection)
 
     def put_outbox(self, size: int, note: bytes) -> None:
         """Store that a batch up to `size` waits for the mirrors, with the note that signs it."""

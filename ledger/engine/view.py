@@ -15,6 +15,7 @@ import orjson
 from ledger.core.canonical import AUTHORITY_KINDS, encode, sha256_hex
 from ledger.core.errors import CorruptError
 from ledger.core.state import Accepted, KeyRecord, Record, lookup_schema, lookups, schema_of, trie_root
+from ledger.engine.indexes import END, FILE, cut_indexes, filing_of, follow_marks, stored_indexes
 from ledger.engine.tables import PLACES
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import apsw
 
     from ledger.core.canonical import JSON, JSONObject
+    from ledger.query.plan import Key
 
 T = TypeVar("T")
 
@@ -176,10 +178,13 @@ class _Pending:
         self.versions: list[tuple[object, ...]] = []
         self.unfiled: list[tuple[int, bytes, str]] = []
         self.filed: list[tuple[bytes, str, int]] = []
+        self.ended: list[tuple[int, Key, str]] = []
+        self.indexed: list[tuple[int, int, Key, int]] = []
 
     def write(self, connection: apsw.Connection) -> None:
         """Write the rows: what ends before what begins."""
-        for sql, rows in ((_CLOSE, self.closed), (_INSERT, self.versions), (_UNFILE, self.unfiled), (_FILE, self.filed)):
+        before = ((_CLOSE, self.closed), (END, self.ended), (_INSERT, self.versions))
+        for sql, rows in (*before, (_UNFILE, self.unfiled), (_FILE, self.filed), (FILE, self.indexed)):
             if rows:
                 connection.executemany(sql, rows)
 
@@ -299,6 +304,8 @@ class WritableState(SqlState):
             self._replace(record, index * PLACES + place, text if place == 0 else None)
         for kind, before in schemas.items():
             self._refile(kind, before, index)
+            self.flush()
+            follow_marks(self._connection, kind, self._schema(kind))
         if accepted.records[0].kind in AUTHORITY_KINDS:
             self._cache.derived.clear()
             self.flush()
@@ -319,6 +326,10 @@ class WritableState(SqlState):
         self._cache.records[record.id] = record
         self._absent.discard(record.id)
         schema = self._schema(record.kind)
+        filing = self.remember("filing", lambda: filing_of(self._connection))
+        if before is not None:
+            pending.ended.extend((number, key, record.id) for number, key in filing.keys(before))
+        pending.indexed.extend((number, 0, key, place) for number, key in filing.keys(record))
         if record.kind in _REMEMBERED_KINDS:
             self._cache.filed.clear()
         old = frozenset[str]() if before is None else lookups(before, schema)
@@ -365,3 +376,8 @@ def cut_state(connection: apsw.Connection, size: int, cache: StateCache) -> None
         " AND NOT EXISTS (SELECT 1 FROM version WHERE id='root')",
         (NETWORK, PINNED),
     )
+    state = SqlState(connection)
+    cut_indexes(connection, size, [record for row in changed if (record := state.record(str(row[0]))) is not None])
+    marked = {stored.index.kind for stored in stored_indexes(connection) if stored.by_schema}
+    for kind in sorted(marked.union(str(record.content["kind"]) for record in state.of_kind("schema"))):
+        follow_marks(connection, kind, _content(schema_of(state, kind)))
