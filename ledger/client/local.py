@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ledger.client.authoring import show
 from ledger.core.state import Record
 from ledger.core.statement import merge_patch
+from ledger.query import judge_of
+from ledger.query.sorting import sort_policies
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Mapping
 
     from ledger.core.canonical import JSONObject
     from ledger.core.statement import Statement
+    from ledger.engine.queries import Search
     from ledger.engine.view import SqlState
+    from ledger.query import Query
 
 LOCAL = "local"
 GLOBAL = "global"
@@ -33,18 +38,9 @@ class LocalState:
         found = self._queued.get(policy_id)
         return (self._state.record(policy_id), GLOBAL) if found is None else (found, LOCAL)
 
-    def kinds(self) -> Sequence[str]:
-        """Return every kind that may have live policies."""
-        return sorted({*self._state.kinds(), *(record.kind for record in self._queued.values())})
-
-    def of_kind(self, kind: str) -> Iterator[tuple[Record, str]]:
-        """Yield the live records of a kind, each with where it stands."""
-        for record in self._state.of_kind(kind):
-            if record.id not in self._queued:
-                yield record, GLOBAL
-        for record in self._queued.values():
-            if record.kind == kind and record.live:
-                yield record, LOCAL
+    def queued(self) -> Mapping[str, Record]:
+        """Return what the queue makes, by id: live records and dropped ones."""
+        return self._queued
 
     def _lay(self, statement: Statement) -> None:
         before, _ = self.record(statement.id)
@@ -66,6 +62,25 @@ class LocalState:
             iat=statement.iat,
             body=body,
         )
+
+
+class LocalSource:
+    """The policies of a ledger with those of the queue over them; a `query.answer.Source`."""
+
+    def __init__(self, ledger: Search, local: LocalState) -> None:
+        self._ledger = ledger
+        self._local = local
+
+    def select(self, query: Query) -> list[JSONObject]:
+        """See Source. What waits comes last, as if it had just changed."""
+        judge = judge_of(query.where, now=self._ledger.now)
+        queued = self._local.queued()
+        found = [one.policy() for one in self._ledger.find(query.kinds, query.where) if one.id not in queued]
+        for record in queued.values():
+            if record.live and (not query.kinds or record.kind in query.kinds):
+                policy = show(record, ledger=LOCAL)
+                found += [policy] if judge(record.kind, policy[record.kind]) else []
+        return sort_policies(found, query.order, lambda policy: policy)[: query.limit]
 
 
 def _body_after(before: Record | None, statement: Statement) -> JSONObject | None:

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, cast
 
 from ledger.client.answers import Answer, EntrySeen, VersionSeen
 from ledger.client.authoring import show
-from ledger.client.local import LocalState
-from ledger.core.canonical import is_hex64, is_time, parse_time
+from ledger.client.local import LocalSource, LocalState
+from ledger.core.canonical import is_hex64
 from ledger.core.envelope import parse_envelope
 from ledger.core.errors import FormatError, NotFoundError, UsageError
 from ledger.core.limits import LIMITS
-from ledger.query import judge_of, parse_clauses
+from ledger.engine.queries import Search, search
+from ledger.engine.sizes import size_at
+from ledger.query import parse_clauses
 from ledger.query.answer import answer
-from ledger.query.sorting import sort_policies
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -23,9 +24,7 @@ if TYPE_CHECKING:
     from ledger.core.statement import Statement
     from ledger.engine.snapshot import Snapshot, StoredVoid, Version
     from ledger.engine.store import Store
-    from ledger.query import Query
 
-MARK = "mark"
 ALL = "all"
 
 
@@ -44,13 +43,14 @@ class Reader:
         """
         query = parse_clauses(clause, None if kind == ALL else kind)
 
-        def work(snapshot: Snapshot) -> Answer:
-            size = size_at(snapshot, at)
-            state = LocalState(snapshot.state(None if at is None else size), queued, size=size)
-            result = answer(query, StateSource(state, now), now=now)
+        def work(asked: Search) -> Answer:
+            size = size_at(asked.snapshot, at)
+            asked.as_of(size)
+            local = LocalSource(asked, LocalState(asked.snapshot.state(), queued, size=size)) if queued else asked
+            result = answer(query, local, now=now)
             return Answer(size, cast("list[JSONObject]", list(result.rows)), brought=result.brought, cycles=result.cycles)
 
-        return await self.store.read(work)
+        return await search(self.store, work, now=now)
 
     async def policy(self, policy_id: str, *, at: int | str | None = None, queued: Sequence[Statement] = ()) -> JSONObject:
         """Return one live policy. NotFoundError when there is none of that id, or when it was dropped. `queued` as in `get`."""
@@ -138,61 +138,12 @@ class Reader:
         return await self.store.read(work)
 
 
-class StateSource:
-    """The policies of one state, as a query reads them at a time (Unix seconds)."""
-
-    def __init__(self, state: LocalState, now: int) -> None:
-        self._state = state
-        self._now = now
-
-    def select(self, query: Query) -> list[JSONObject]:
-        """Return the policies of the query's kinds that meet its condition, in its order, at most its limit."""
-        judge = judge_of(query.where, now=self._now)
-        records = (found for kind in query.kinds or self._state.kinds() for found in self._state.of_kind(kind))
-        policies = (show(record, ledger=ledger) for record, ledger in records)
-        met = (policy for policy in policies if judge(*next(iter(policy.items()))))
-        return sort_policies(met, query.order, lambda policy: policy)[: query.limit]
-
-
 def all_voids(snapshot: Snapshot) -> Iterator[StoredVoid]:
     """Yield every void entry's verdict, oldest first."""
     start = 0
     while page := snapshot.voids(start, most=LIMITS.page):
         yield from page
         start = page[-1].index + 1
-
-
-def size_at(snapshot: Snapshot, at: int | str | None) -> int:
-    """Return the tree size that `at` means: a size, a time (by the log's own marks), or the present one.
-
-    UsageError for anything else and for a size beyond the end; NotFoundError for a time before the first mark.
-    """
-    size = snapshot.head().size
-    if at is None:
-        return size
-    if isinstance(at, str) and is_time(at):
-        return _size_at_time(snapshot, parse_time(at), at)
-    try:
-        wanted = int(at)
-    except ValueError as error:
-        raise UsageError(f"{at!r} is neither a tree size nor a time such as 2026-01-31T12:00:00Z") from error
-    if not 0 <= wanted <= size:
-        raise UsageError(f"the log has {size} entries; {wanted} is no size of it", size=size)
-    return wanted
-
-
-def _size_at_time(snapshot: Snapshot, wanted: int, shown: str) -> int:
-    """Return the size before the first mark that is later than `wanted`: time in the ledger is what its marks say."""
-    versions = snapshot.history(MARK)
-    earlier = [version for version in versions if _mark_time(version) <= wanted]
-    if not earlier:
-        raise NotFoundError(f"the log has no mark as early as {shown}")
-    until = earlier[-1].until
-    return snapshot.head().size if until is None else until
-
-
-def _mark_time(version: Version) -> int:
-    return parse_time(str(version.record.content["time"]))
 
 
 def author_name(state: StateView, by: str) -> str | None:

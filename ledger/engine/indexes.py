@@ -143,9 +143,13 @@ def _fill(connection: apsw.Connection, index: Index) -> None:
                 yield index.number, ended, key, place
 
     # Sorted: rows that come in the order of the table are written several times as fast.
-    connection.executemany(
-        FILE, sorted(rows(), key=lambda row: (row[1], isinstance(row[2], str), isinstance(row[2], bytes), row[2], row[3]))
-    )
+    ordered = sorted(rows(), key=_order_of)
+    connection.executemany(FILE, ordered)
+
+
+def _order_of(row: tuple[int, int, Key, int]) -> tuple[object, ...]:
+    _, ended, key, place = row
+    return ended, isinstance(key, str), isinstance(key, bytes), key, place
 
 
 def drop_index(connection: apsw.Connection, kind: str, names: tuple[str, ...], *, by_hand: bool) -> None:

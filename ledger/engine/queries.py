@@ -1,6 +1,6 @@
 """Queries on a store: planned over its indexes, compiled to SQL, run in a reader thread with a limit of what they may cost.
 
-    async def work(...): await search(store, lambda asked: asked.find(("operator",), condition))
+    await search(store, lambda asked: asked.select(parse_query("operator where port > 50")), now=now)
 
 What an index answers runs where other reads run. What must look at every policy runs in threads of its own, so that nobody waits for
 it, and ends when it is cancelled or has cost too much.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 import apsw
 import orjson
@@ -21,6 +21,7 @@ from ledger.core.limits import LIMITS
 from ledger.engine.indexes import indexes_of
 from ledger.engine.tables import PLACES
 from ledger.query.plan import Keyed, Named, plan_of
+from ledger.query.sorting import sort_policies
 from ledger.query.sql import Compiled, compile_condition
 from ledger.query.tree import EVERYTHING, Path
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from ledger.engine.snapshot import Snapshot
     from ledger.engine.store import Store
     from ledger.query.plan import Access, Plan, Span
-    from ledger.query.tree import Condition
+    from ledger.query.tree import Condition, Query
 
 T = TypeVar("T")
 
@@ -82,7 +83,7 @@ class _NeedsScanError(Exception):
 
 
 class Search:
-    """Answers queries on one snapshot, as of the time `now` (Unix seconds)."""
+    """Answers queries on one snapshot at the time `now` (Unix seconds); a `query.answer.Source`."""
 
     def __init__(self, snapshot: Snapshot, now: int, budget: Budget, *, may_scan: bool = True) -> None:
         self.snapshot = snapshot
@@ -90,34 +91,43 @@ class Search:
         self._connection = snapshot.connection
         self._budget = budget
         self._may_scan = may_scan
+        self._size: int | None = None
 
-    def find(
-        self, kinds: Sequence[str], condition: Condition = EVERYTHING, *, size: int | None = None, after: int = -1, most: int = -1
-    ) -> list[Found]:
+    def as_of(self, size: int) -> Self:
+        """Answer as of the first `size` entries from now on."""
+        # What stands at the end is found faster.
+        self._size = None if size == self.snapshot.head().size else size
+        return self
+
+    def select(self, query: Query) -> list[JSONObject]:
+        """See Source."""
+        if not query.order:
+            return [found.policy() for found in self.find(query.kinds, query.where, most=-1 if query.limit is None else query.limit)]
+        policies = [found.policy() for found in self.find(query.kinds, query.where)]
+        return sort_policies(policies, query.order, lambda policy: policy)[: query.limit]
+
+    def find(self, kinds: Sequence[str], condition: Condition = EVERYTHING, *, after: int = -1, most: int = -1) -> list[Found]:
         """Return live policies of these kinds (none: of every kind) that meet the condition, in the order of their last change.
 
-        `size`: as of the first so many entries. From after the place `after` on, at most `most` of them.
-        Raises TooCostlyError when that costs more than the budget.
+        From after the place `after` on, at most `most` of them. Raises TooCostlyError when that costs more than the budget.
         """
         with self._limited():
-            plan = self.plan(kinds, condition, size=size)
+            plan = self.plan(kinds, condition)
             if plan is None and not self._may_scan:
                 raise _NeedsScanError
-            compiled = self._compiled(kinds, condition, plan, self._past(size))
+            compiled = self._compiled(kinds, condition, plan)
             sql = f"{compiled.sql} AND place>{compiled.bind(after)} ORDER BY place LIMIT {compiled.bind(most)}"
             return [Found(*row) for row in self._connection.execute(sql, compiled.bindings)]
 
-    def plan(self, kinds: Sequence[str], condition: Condition, *, size: int | None = None) -> Plan | None:
+    def plan(self, kinds: Sequence[str], condition: Condition) -> Plan | None:
         """Return how the policies would be found; None: by looking at every one."""
-        past = self._past(size)
-        return plan_of(condition, kinds, indexes_of(self._connection), self.now, lambda plan: self._weigh(plan, past))
+        return plan_of(condition, kinds, indexes_of(self._connection), self.now, self._weigh)
 
-    def explain(self, kinds: Sequence[str], condition: Condition, *, size: int | None = None) -> dict[str, object]:
+    def explain(self, kinds: Sequence[str], condition: Condition) -> dict[str, object]:
         """Return the facts of the plan: what is looked at, roughly how much, and what SQLite does with it."""
         with self._limited():
-            past = self._past(size)
-            plan = self.plan(kinds, condition, size=size)
-            compiled = self._compiled(kinds, condition, plan, past)
+            plan = self.plan(kinds, condition)
+            compiled = self._compiled(kinds, condition, plan)
             steps = [
                 str(row[3]) for row in self._connection.execute(f"EXPLAIN QUERY PLAN {compiled.sql} ORDER BY place", compiled.bindings)
             ]
@@ -125,29 +135,25 @@ class Search:
                 "kinds": list(kinds),
                 "scan": plan is None,
                 "access": [_described(access) for access in plan or ()],
-                "candidates": None if plan is None else self._weigh(plan, past),
+                "candidates": None if plan is None else self._weigh(plan),
                 "sqlite": steps,
             }
 
     # -- to SQL --------------------------------------------------------------------------------------------------
 
-    def _past(self, size: int | None) -> int | None:
-        """Return the size, None when it is the present one: what stands now is found faster."""
-        return None if size is None or size == self.snapshot.head().size else size
-
-    def _compiled(self, kinds: Sequence[str], condition: Condition, plan: Plan | None, size: int | None) -> Compiled:
+    def _compiled(self, kinds: Sequence[str], condition: Condition, plan: Plan | None) -> Compiled:
         compiled = compile_condition(condition, now=self.now)
         self._teach(compiled)
         no_index = "" if plan is None else "+"  # or SQLite might walk all policies of the kind
         parts = ["live"]
         if plan is not None:
-            parts.append(f"place IN ({_candidates(compiled, plan, size)})")
+            parts.append(f"place IN ({_candidates(compiled, plan, self._size)})")
         if kinds:
             parts.append(f"{no_index}kind IN ({','.join(map(compiled.bind, kinds))})")
-        if size is None:
+        if self._size is None:
             parts.append(f"{no_index}to_index IS NULL")
         else:
-            at = compiled.bind(size)
+            at = compiled.bind(self._size)
             parts.append(f"from_index<{at} AND (to_index IS NULL OR to_index>={at})")
         compiled.sql = f"SELECT place, kind, id, iat, body FROM version WHERE {' AND '.join(parts)} AND {compiled.sql}"  # noqa: S608 - all ours
         return compiled
@@ -168,9 +174,9 @@ class Search:
         if compiled.tests:
             self._connection.create_scalar_function("query_test", test, 2)  # type: ignore[arg-type]  # SQLite gives what it was given
 
-    def _weigh(self, plan: Plan, size: int | None) -> int:
+    def _weigh(self, plan: Plan) -> int:
         compiled = Compiled()
-        sql = f"SELECT count(*) FROM (SELECT 1 FROM ({_candidates(compiled, plan, size)}) LIMIT {compiled.bind(ROUGHLY)})"  # noqa: S608 - all ours
+        sql = f"SELECT count(*) FROM (SELECT 1 FROM ({_candidates(compiled, plan, self._size)}) LIMIT {compiled.bind(ROUGHLY)})"  # noqa: S608 - all ours
         ((count,),) = self._connection.execute(sql, compiled.bindings)
         return int(count)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from ledger.query.tree import Among, And, Compare, FromNow, Moment, Not, Or, walk
+from ledger.query.tree import Among, And, Compare, FromNow, Linked, Moment, Not, Or, walk
 from ledger.query.values import DAY, at, shift
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class _Planner:
                 found.append(self._leaf(node))
         return found[0]
 
-    def _leaf(self, leaf: Leaf) -> Plan | None:
+    def _leaf(self, leaf: Leaf | Linked) -> Plan | None:
         if not isinstance(leaf, Compare | Among) or leaf.ci or (leaf.path.outside and self._kind is None):
             return None
         names = leaf.path.names if self._kind is None else leaf.path.within(self._kind).names

@@ -13,8 +13,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from ledger.core.errors import InternalError
 from ledger.query.evaluation import leaf_test
-from ledger.query.tree import Among, And, Compare, Exists, HasValue, Moment, Not, Or, walk
+from ledger.query.tree import Among, And, Compare, Exists, HasValue, Linked, Moment, Not, Or, walk
 from ledger.query.values import at, test_of
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def compile_condition(condition: Condition, *, now: int, first: tuple[object, ..
             start = len(found) - len(node.terms)
             terms, found = found[start:], found[:start]
             found.append(_joined(" AND " if isinstance(node, And) else " OR ", terms, _ALWAYS if isinstance(node, And) else _NEVER))
+        elif isinstance(node, Linked):
+            raise InternalError("a second query's conditions on the row are taken out before it is asked")
         else:
             found.append(_Leaf(compiled, node, now).sql())
     compiled.sql = found[0]

@@ -110,9 +110,9 @@ class Told:
         ]
 
         def work(snapshot: Snapshot) -> list[str]:
-            search = Search(snapshot, NOW, Budget())
-            search.explain(kinds, condition, size=size)
-            return [found.id for found in search.find(kinds, condition, size=size)]
+            asked = Search(snapshot, NOW, Budget()).as_of(size)
+            asked.explain(kinds, condition)
+            return [found.id for found in asked.find(kinds, condition)]
 
         assert self.store.read_now(work) == wanted
 
