@@ -41,8 +41,9 @@ class Nouns(Group):
     """Reserved nouns are commands; every other word is a kind."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return the command of a noun, or the query for a kind of that name; None for what is neither."""
-        return super().get_command(ctx, cmd_name) or (_query_command(cmd_name) if is_kind(cmd_name) else None)
+        """Return the command of a noun, or the query for a kind of that name or that begins with it; None for what is neither."""
+        is_query = is_kind(cmd_name) or cmd_name.startswith(("(", "*")) or " " in cmd_name
+        return super().get_command(ctx, cmd_name) or (_query_command(cmd_name) if is_query else None)
 
 
 def add_to(cli: click.Group) -> None:
@@ -66,6 +67,7 @@ def get() -> None:
       ledger-cli get uns where name = plant bring.tree
       ledger-cli get root policies
       ledger-cli get all -o json
+      ledger-cli get '(operator, query) bring [*][name] : [*][port]'
       ledger-cli get site --at 2026-01-31T12:00:00Z
       ledger-cli get policy ID
       ledger-cli get receipt ID -o proof.tlog-proof

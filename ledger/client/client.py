@@ -221,10 +221,11 @@ class LedgerClient:
         at_least: int | None = None,
         max_age: float | None = None,
     ) -> Answer:
-        """Return live policies of `kind` (or `all`) that meet the clause (docs/query.md).
+        """Return live policies of `kind` (or `all`) that meet the clause, or what it brings (docs/query.md).
 
-        `at` is a tree size or a time; `at_least` a size that the copy must have reached (read your writes: the index of what
-        was published, plus one). Raises StaleError when the copy is older than `max_age` seconds or does not reach `at_least`.
+        A whole query may stand in `kind`. `at` is a tree size or a time; `at_least` a size that the copy must have reached (read
+        your writes: the index of what was published, plus one). Raises StaleError when the copy is older than `max_age` seconds
+        or does not reach `at_least`.
         """
         await self._fresh_copy(only_empty=True)
         if at_least is not None and await self.copy.size() < at_least:

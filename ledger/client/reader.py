@@ -13,7 +13,7 @@ from ledger.core.errors import FormatError, NotFoundError, UsageError
 from ledger.core.limits import LIMITS
 from ledger.engine.queries import Search, search
 from ledger.engine.sizes import size_at
-from ledger.query import parse_clauses
+from ledger.query import parse_get
 from ledger.query.answer import answer
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from ledger.core.statement import Statement
     from ledger.engine.snapshot import Snapshot, StoredVoid, Version
     from ledger.engine.store import Store
-
-ALL = "all"
 
 
 class Reader:
@@ -39,9 +37,9 @@ class Reader:
     ) -> Answer:
         """Return live policies of `kind` (or `all`) that meet the clause at the time `now` (Unix seconds), as of `at` (a size or a time).
 
-        With `queued` statements, as if those were in force; what they made says `ledger: local`.
+        A whole query may stand in `kind`. With `queued` statements, as if those were in force; what they made says `ledger: local`.
         """
-        query = parse_clauses(clause, None if kind == ALL else kind)
+        query = parse_get(kind, clause)
 
         def work(asked: Search) -> Answer:
             size = size_at(asked.snapshot, at)

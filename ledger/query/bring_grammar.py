@@ -30,7 +30,7 @@ RELATIONS = ("children", "parents", "paths", "tree")
 PICKS = ("first", "recent", "last")
 PLAIN = ("unique", "null")
 FLAGS = (*SHAPES, *RELATIONS, *PICKS, *PLAIN, "sort")
-EARLIER = ("where", "order", "limit", "join", "merge", "with", "inner", "left", "bring")
+EARLIER = ("where", "order", "limit", "join", "merge", "with", "inner", "left")
 WHITE: Final[Mapping[str, str]] = {"\\n": "\n", "\\t": "\t"}
 MOST_DIGITS = 6
 
@@ -149,6 +149,8 @@ def _literal(tokens: Tokens) -> Literal:
     token = tokens.token
     if tokens.is_word("python"):
         tokens.refuse("a query runs no code: expected fields in brackets and text")
+    if is_bring(tokens):
+        tokens.refuse("a query brings once: expected a field, text or the end")
     if tokens.is_word(*EARLIER):
         tokens.refuse(f"{token.text.lower()} stands before bring (in quotes it is text): expected a field, text or the end")
     return Literal(_given(tokens))

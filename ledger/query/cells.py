@@ -180,8 +180,8 @@ def text_of(cell: Cell) -> str:
 
 
 def json_text(value: object) -> str:
-    """Return JSON in one line, names in the order given."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    """Return JSON in one line, the same for equal values whatever the order of their names."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
 def sort_key(cell: Cell) -> tuple[int, object]:
@@ -196,12 +196,7 @@ def sort_key(cell: Cell) -> tuple[int, object]:
     if isinstance(cell, str):
         return 1, cell
     if isinstance(cell, list | tuple):
-        return 3, json_key(cell)
+        return 3, json_text(cell)
     if isinstance(cell, Mapping):
-        return 4, json_key(cell)
+        return 4, json_text(cell)
     return (5, 0) if cell is None else (6, 0)
-
-
-def json_key(value: object) -> str:
-    """Return JSON that is the same for equal values, whatever the order of their names."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)

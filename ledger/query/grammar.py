@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from ledger.core.canonical import is_kind
 from ledger.query.bring_grammar import is_bring, parse_bring
 from ledger.query.hierarchy_grammar import parse_roots
 from ledger.query.join_grammar import is_second, parse_seconds
@@ -75,6 +76,13 @@ def parse_query(text: str) -> Query:
     query = parser.clauses()
     parser.end()
     return query
+
+
+def parse_get(first: str, rest: str = "") -> Query:
+    """Parse a query in two parts: a kind (or `all`) and what follows it, as `parse_clauses` does; or a whole query, cut anywhere."""
+    if is_kind(first):
+        return parse_clauses(rest, None if first == "all" else first)
+    return parse_query(f"{first} {rest}" if rest else first)
 
 
 def parse_clauses(text: str, kind: str | None = None) -> Query:

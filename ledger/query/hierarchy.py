@@ -69,10 +69,11 @@ class Found:
 
 @dataclass(slots=True)
 class _Graph:
-    """What was looked up: policies by id, and the ids next to each (above or below, as asked)."""
+    """What was looked up: policies by id, the ids next to each (above or below, as asked), and what was met below, nearest first."""
 
     policies: dict[str, Policy] = field(default_factory=dict)
     near: dict[str, list[str]] = field(default_factory=dict)
+    met: dict[str, None] = field(default_factory=dict)
 
 
 def policy_id(policy: Policy) -> str:
@@ -112,8 +113,7 @@ def root_policies(kin: Kin, roots: Roots) -> list[Policy]:
 def _children(chosen: Mapping[str, Policy], depth: int | None, kin: Kin) -> Found:
     """Give every policy below the chosen ones, nearest first, each once."""
     graph = _look_down(chosen, depth, kin)
-    reached = dict.fromkeys(one for near in graph.near.values() for one in near)
-    return Found([dict(graph.policies[one]) for one in reached], cycles_in(graph.near))
+    return Found([dict(graph.policies[one]) for one in graph.met], cycles_in(graph.near))
 
 
 def _parents(chosen: Mapping[str, Policy], depth: int | None, kin: Kin) -> Found:
@@ -125,7 +125,7 @@ def _parents(chosen: Mapping[str, Policy], depth: int | None, kin: Kin) -> Found
         above = _above(one, depth, graph.near, left)
         left -= len(above)
         rows.append({**policy, "parents": above})
-    return Found(rows, cycles_in(graph.near))
+    return Found(rows, cycles_in(graph.near, up=True))
 
 
 def _above(one: str, depth: int | None, near: Mapping[str, Sequence[str]], most: int) -> list[str]:
@@ -151,7 +151,7 @@ def _paths(chosen: Mapping[str, Policy], depth: int | None, kin: Kin) -> Found:
             left -= len(way)
             ways.append([steps[up] for up in reversed(way)])
         rows.append({**policy, "paths": ways})
-    return Found(rows, cycles_in(graph.near))
+    return Found(rows, cycles_in(graph.near, up=True))
 
 
 def _ways(one: str, depth: int | None, near: Mapping[str, Sequence[str]], most: int) -> Iterator[list[str]]:
@@ -236,6 +236,7 @@ def _look_down(chosen: Mapping[str, Policy], depth: int | None, kin: Kin) -> _Gr
         asked, fresh = set(level), []
         for policy in kin.below(asked):
             low = policy_id(policy)
+            graph.met[low] = None
             for up in parents_of(policy):
                 if up in asked:
                     graph.near.setdefault(up, []).append(low)
@@ -262,30 +263,44 @@ def _look_up(chosen: Mapping[str, Policy], depth: int | None, kin: Kin) -> _Grap
     return graph
 
 
-def cycles_in(near: Mapping[str, Sequence[str]]) -> list[tuple[str, ...]]:
-    """Return circles of the graph, the first 20 met: none when there is none, at least one of every knot. Linear."""
+def cycles_in(near: Mapping[str, Sequence[str]], *, up: bool = False) -> list[tuple[str, ...]]:
+    """Return circles of the graph, each from a policy to the one below it, beginning with the smallest id; `up`: the graph leads upwards.
+
+    None when there is none, at least one of every knot, at most 20. Takes linear time.
+    """
     done: set[str] = set()
-    found: list[tuple[str, ...]] = []
-    for start in near:
-        if start in done:
-            continue
-        way, place = [start], {start: 0}
-        waiting = [iter(near[start])]
-        while waiting:
-            one = next(waiting[-1], None)
-            if one is None:
-                waiting.pop()
-                last = way.pop()
-                del place[last]
-                done.add(last)
-            elif one in place:
-                if len(found) < MOST_CYCLES:
-                    found.append(tuple(way[place[one] :]))
-            elif one not in done:
-                place[one] = len(way)
-                way.append(one)
-                waiting.append(iter(near.get(one, ())))
-    return found
+    found: set[tuple[str, ...]] = set()
+    for start in sorted(near):
+        if start not in done:
+            found.update(_turned(cycle, up=up) for cycle in _cycles_from(start, near, done))
+    return sorted(found)[:MOST_CYCLES]
+
+
+def _turned(cycle: Sequence[str], *, up: bool) -> tuple[str, ...]:
+    downwards = cycle[::-1] if up else cycle
+    first = downwards.index(min(downwards))
+    return (*downwards[first:], *downwards[:first])
+
+
+def _cycles_from(start: str, near: Mapping[str, Sequence[str]], done: set[str]) -> Iterator[list[str]]:
+    """Yield circles that are met on the way from `start` through what is not done, at most as many as are reported."""
+    way, place, met = [start], {start: 0}, 0
+    waiting = [iter(near[start])]
+    while waiting:
+        one = next(waiting[-1], None)
+        if one is None:
+            waiting.pop()
+            last = way.pop()
+            del place[last]
+            done.add(last)
+        elif one in place:
+            met += 1
+            if met <= MOST_CYCLES:
+                yield way[place[one] :]
+        elif one not in done:
+            place[one] = len(way)
+            way.append(one)
+            waiting.append(iter(near.get(one, ())))
 
 
 def _charge(spent: int, most: int) -> None:

@@ -100,6 +100,7 @@ def test_a_tree_holds_what_stands_below_and_is_json(graph: dict[str, list[str]],
 def test_a_circle_is_found_exactly_when_there_is_one(graph: dict[str, list[str]]) -> None:
     inside = {one: [up for up in parents if up in graph] for one, parents in graph.items()}
     cycles = cycles_in(inside)
+    assert cycles == sorted(set(cycles))
     assert bool(cycles) is any(one in below(graph, one, None) for one in graph)
     for cycle in cycles:
         assert all(up in inside[low] for low, up in zip(cycle, [*cycle[1:], cycle[0]], strict=True))

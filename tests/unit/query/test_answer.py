@@ -9,15 +9,11 @@ import pytest
 from ledger.core.errors import UsageError
 from ledger.query import parse_clauses, parse_query
 from ledger.query.answer import Result, answer
-from ledger.query.evaluation import judge_of
 from ledger.query.hierarchy import Roots
-from ledger.query.sorting import sort_policies
+from tests.support.query_table import Listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from ledger.query.hierarchy import Policy
-    from ledger.query.tree import Query
 
 POLICIES: list[Policy] = [
     {"operator": {"id": "o1", "name": "nova", "cluster": "c1", "port": 7}},
@@ -36,27 +32,8 @@ CLUSTER = "(get cluster where id = [operator][cluster])"
 BUCKET = "bucket join (get operator where name = [bucket][operator])"
 
 
-class Listed:
-    """A source over a list, by the reference."""
-
-    def __init__(self, policies: Sequence[Policy] = POLICIES) -> None:
-        self.policies = policies
-        self.asked = 0
-
-    def select(self, query: Query) -> Iterable[Policy]:
-        self.asked += 1
-        judge = judge_of(query.where)
-        found = (
-            one
-            for one in self.policies
-            for kind, content in one.items()
-            if (not query.kinds or kind in query.kinds) and judge(kind, content)
-        )
-        return sort_policies(found, query.order, lambda policy: policy)[: query.limit]
-
-
 def asked(text: str) -> Result:
-    return answer(parse_query(text), Listed())
+    return answer(parse_query(text), Listed(POLICIES))
 
 
 def shown(text: str) -> object:

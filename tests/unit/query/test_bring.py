@@ -238,7 +238,7 @@ def test_a_tree_is_nested_and_indented() -> None:
         ("bring [a] separator = , [b]", 25, "expected the end"),
         ("bring [a] order by b", 11, "order stands before bring"),
         ("bring [a] where b = 1", 11, "where stands before bring"),
-        ("bring [a] bring [b]", 11, "bring stands before bring"),
+        ("bring [a] bring [b]", 11, "a query brings once"),
         ("bring [a] python = {1}", 11, "a query runs no code"),
         ("bring [a] \ud800", 11, "no Unicode"),
         ("bring [\ud800]", 8, "in Unicode"),

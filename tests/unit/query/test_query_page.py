@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
 
 import pytest
 
 from ledger.core.limits import LIMITS
-from ledger.query import judge_of, parse_query
+from ledger.query import parse_query
 from ledger.query.answer import answer
 from ledger.query.bring_grammar import FLAGS
-from ledger.query.sorting import sort_policies
-from ledger.query.tree import MAX_CONDITIONS, MAX_VALUES, Query
+from ledger.query.tree import MAX_CONDITIONS, MAX_VALUES
 from tests.support.house import ROOT
-
-if TYPE_CHECKING:
-    from ledger.query.hierarchy import Policy
+from tests.support.query_table import Listed
 
 PAGE = (ROOT / "docs" / "query.md").read_text()
 (BLOCK,) = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
@@ -28,21 +24,9 @@ EXAMPLES = [
 ]
 
 
-class Page:
-    """The policies of the page as a source."""
-
-    def __init__(self) -> None:
-        self.policies: list[Policy] = [json.loads(line) for line in BLOCK.splitlines()]
-
-    def select(self, query: Query) -> list[Policy]:
-        judge = judge_of(query.where)
-        meant = (one for one in self.policies if not query.kinds or next(iter(one)) in query.kinds)
-        return sort_policies((one for one in meant if judge(*next(iter(one.items())))), query.order, lambda policy: policy)[: query.limit]
-
-
 @pytest.mark.parametrize(("query", "expected"), EXAMPLES)
 def test_example(query: str, expected: str) -> None:
-    brought = answer(parse_query(query), Page()).brought
+    brought = answer(parse_query(query), Listed([json.loads(line) for line in BLOCK.splitlines()])).brought
     assert brought is not None
     assert (brought.as_text() if brought.is_text else json.dumps(brought.as_json(), ensure_ascii=False)) == expected
 

@@ -1,0 +1,74 @@
+"""The table of queries, asked of the reference, of a replica on disk, and of a master over HTTPS."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ledger.core.errors import UsageError
+from tests.support import query_table
+from tests.support.live import live
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ledger.client.client import LedgerClient
+    from tests.support.live import LiveNetwork
+    from tests.support.query_table import Case
+
+CASES = query_table.cases()
+ASKED = pytest.mark.parametrize("case", CASES, ids=[case["query"] for case in CASES])
+
+
+@pytest.fixture(scope="module")
+def network(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveNetwork]:
+    """A network in which the policies of the table are in force."""
+
+    async def publish(network: LiveNetwork) -> None:
+        async with network.client() as author:
+            results = [result async for result in author.publish(query_table.policies())]
+        assert [result.error for result in results if result.error is not None] == []
+
+    with live(founded, tmp_path_factory.mktemp("table")) as network:
+        asyncio.run(publish(network))
+        yield network
+
+
+@pytest.fixture(scope="module")
+def of_replica(network: LiveNetwork) -> dict[str, Case]:
+    """What a replica answers, by query."""
+
+    async def ask(client: LedgerClient, query: str) -> Case:
+        try:
+            found = await client.get(query)
+        except UsageError as error:
+            return query_table.refused(error)
+        return query_table.case_of(found.policies, found.brought, found.cycles)
+
+    async def work() -> dict[str, Case]:
+        async with network.client() as client:
+            await client.sync()
+            return {case["query"]: await ask(client, case["query"]) for case in CASES}
+
+    return asyncio.run(work())
+
+
+def test_the_table_is_large_and_asks_nothing_twice() -> None:
+    queries = [case["query"] for case in CASES]
+    assert len(queries) == len(set(queries))
+    assert len(queries) >= 300
+    assert all(len({"json", "rows", "error"} & case.keys()) == 1 for case in CASES)
+
+
+@ASKED
+def test_reference(case: Case) -> None:
+    assert query_table.by_reference(case["query"]) == query_table.expected(case)
+
+
+@ASKED
+def test_replica(case: Case, of_replica: dict[str, Case]) -> None:
+    assert json.loads(json.dumps(of_replica[case["query"]])) == query_table.expected(case)
