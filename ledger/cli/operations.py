@@ -15,6 +15,7 @@ from .verbs import Command, verb
 
 if TYPE_CHECKING:
     from ledger.client.answers import Published
+    from ledger.client.client import LedgerClient
 
 RETRY = """Try again what was refused or has not arrived.
 
@@ -38,6 +39,9 @@ def add_to(cli: click.Group) -> None:
 def get_operations(invocation: Invocation, everything: bool) -> None:
     """Show what this home has signed and the ledger has not taken: queued, sent without an answer, refused (dead).
 
+    A signed statement can still be taken by whoever has it, until its id has another version. So what was published without
+    an answer is listed (target unqueued) until a sync shows it, or that its id has moved on.
+
     For example:
       ledger-cli get operations
       ledger-cli get operations --all -o json
@@ -52,12 +56,20 @@ def get_operations(invocation: Invocation, everything: bool) -> None:
     output.note(f"{len(found)} {'operation' if len(found) == 1 else 'operations'}")
 
 
+async def warn_of_unanswered(client: LedgerClient) -> None:
+    """Say that statements of this home have no answer yet: to whom it matters, who changes or takes away a key."""
+    number = sum(one["state"] == "sent" for one in await client.operations())
+    if number:
+        output.note(f"{number} signed {'statement' if number == 1 else 'statements'} of this home without an answer may still be taken,")
+        output.note("  until the ids have other versions or the key that signed counts no more: ledger-cli sync; ledger-cli get operations")
+
+
 @click.command("operation", cls=Command)
 @click.argument("number", metavar="ID", type=click.IntRange(min=1))
 @forms()
 @common
 def retry_operation(invocation: Invocation, number: int) -> int:
-    """Deliver an operation now. One that another version outran is signed anew, to follow that version.
+    """Deliver an operation now. One that another version outran, or whose key was replaced, is signed anew.
 
     For example:
       ledger-cli retry operation 7
@@ -75,7 +87,7 @@ def retry_operation(invocation: Invocation, number: int) -> int:
 @forms("table", "json")
 @common
 def drop_operation(invocation: Invocation, number: int) -> None:
-    """Forget an operation that is queued or dead; one that was sent may have arrived, and stays.
+    """Forget an operation that is queued or dead, or has no answer; one that the queue sent may have arrived, and stays.
 
     For example:
       ledger-cli drop operation 7

@@ -8,6 +8,7 @@ import click
 
 from . import output
 from .asking import confirm, yes_option
+from .operations import warn_of_unanswered
 from .options import Invocation, common, run
 from .options import output as forms
 from .policies import as_root, report
@@ -89,6 +90,8 @@ def _revoke(invocation: Invocation, who: tuple[str, str], way: Way) -> int:
             records = await named(client, kind, name)
             if not way.dry_run:
                 confirm(f"Revoke the {kind} {name} for good?", yes=way.yes)
-            return report(await revoke(client, records, as_root=way.as_root, dry_run=way.dry_run), invocation.form)
+            code = report(await revoke(client, records, as_root=way.as_root, dry_run=way.dry_run), invocation.form)
+            await warn_of_unanswered(client)
+            return code
 
     return run(work())

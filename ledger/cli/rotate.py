@@ -13,6 +13,7 @@ from ledger.home.files import create_file
 
 from . import output
 from .asking import confirm, yes_option
+from .operations import warn_of_unanswered
 from .options import Invocation, common, run
 from .options import output as forms
 from .verbs import Command, verb
@@ -64,6 +65,7 @@ def key(invocation: Invocation, *, server: bool) -> int:
         async with invocation.client() as client:
             rekeyed = await rotate_key(client, server=server)
             output.one(rekeyed.facts(), invocation.form)
+            await warn_of_unanswered(client)
             return rekeyed.problem
 
     problem = run(work())

@@ -42,6 +42,10 @@ class Author:
             raise NotAllowedError("this home holds no member key, so it cannot sign", advice=ELSEWHERE)
         return self.member.public.keyid, self.member
 
+    def may_sign_as(self, by: str) -> bool:
+        """Tell whether a statement by `by` is by a key that this home signs with now."""
+        return by == ROOT or (self.member is not None and self.member.public.keyid == by)
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:

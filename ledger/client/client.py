@@ -23,6 +23,7 @@ from ledger.client.checking import verify_snapshot
 from ledger.client.copy import open_copy
 from ledger.client.delivery import TARGET, WAITING, Deliverer, Delivery, open_journal
 from ledger.client.joining import new_invite
+from ledger.client.outstanding import JournalSlips, NoSlips
 from ledger.client.place import Place
 from ledger.client.publishing import Manner, Pen, Publisher, dropped, patched
 from ledger.client.queue import Queue, Ways, operation_facts
@@ -41,12 +42,14 @@ if TYPE_CHECKING:
     from ledger.client.answers import Answer, Change, EntrySeen, Published, SyncReport, Verified, VersionSeen
     from ledger.client.authoring import Author, Wish
     from ledger.client.copy import Copy
+    from ledger.client.outstanding import Slips
     from ledger.client.reader import Reader
     from ledger.client.sync import Progress
     from ledger.core.backend import Backend
     from ledger.core.canonical import JSON, JSONObject
     from ledger.core.ports import Clock
     from ledger.core.statement import Statement
+    from ledger.engine.journal import Journal
 
 
 class LedgerClient:
@@ -153,7 +156,14 @@ class LedgerClient:
 
     async def publisher(self, author: Author | None = None) -> Publisher:
         """Return what signs and sends for this home, or for another `author` whose keys it holds."""
-        return Publisher(self.copy.backend, self.reader, await self._pen(author), self._receipts)
+        return Publisher(self.copy.backend, self.reader, await self._pen(author), self._receipts, self._slips())
+
+    def _slips(self) -> Slips:
+        """Return where to note what is sent: what an embedded ledger is given leaves nobody's hands."""
+        return NoSlips() if self.place.embedded or self.place.foreign else JournalSlips(self._journal)
+
+    async def _journal(self) -> Journal:
+        return (await self._opened_queue()).journal
 
     async def _pen(self, author: Author | None = None) -> Pen:
         await self._fresh_copy(only_empty=True)
@@ -175,7 +185,10 @@ class LedgerClient:
         return await Deliverer(journal, await self.backend(), self._receipts).deliver()
 
     async def operations(self, *, everything: bool = False) -> list[dict[str, object]]:
-        """Return what is on its way, and the dead letters; with `everything`, also what was delivered lately."""
+        """Return what is on its way or has no answer, and the dead letters; with `everything`, also what was delivered lately.
+
+        A statement that was sent without an answer is listed until the copy shows it, or a later version of its id.
+        """
         found = await (await self._opened_queue()).operations(everything=everything) if await self._has_journal() else []
         return [operation_facts(one) for one in found]
 
@@ -185,7 +198,7 @@ class LedgerClient:
         return await queue.retry(number, await self._pen(), self._ways())
 
     async def drop_operation(self, number: int) -> dict[str, object]:
-        """Forget an operation that is queued or dead; return it as it was. ConflictError for one that was sent."""
+        """Forget an operation that is queued, dead, or was sent without the queue; return it as it was. ConflictError for others."""
         return operation_facts(await (await self._opened_queue()).drop(number), "dropped")
 
     async def _publish_queued(self, wishes: Sequence[Wish], manner: Manner) -> list[Published]:

@@ -14,18 +14,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ledger.client.publishing import REFUSALS
 from ledger.core.backend import Placed
 from ledger.core.envelope import parse_envelope
 from ledger.core.errors import (
     AccessError,
     ConflictError,
     InternalError,
-    InvalidError,
     LedgerError,
     NotFoundError,
     OutcomeUnknown,
     UnavailableError,
-    UnsupportedError,
     VerificationError,
 )
 from ledger.core.limits import LIMITS
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
 TARGET = "ledger"  # the home's own one; mirrors are targets of their own
 WAITING = (State.QUEUED, State.SENT)
 KEPT = 256
-REFUSALS = (InvalidError, AccessError, ConflictError, NotFoundError, UnsupportedError)
 
 
 @dataclass(slots=True)

@@ -12,10 +12,22 @@ from typing import TYPE_CHECKING, Protocol
 
 from ledger.client.answers import Published
 from ledger.client.authoring import Wish, bind, seal
+from ledger.client.outstanding import NoSlips
 from ledger.client.overlay import OverlayState
 from ledger.core.backend import Placed
 from ledger.core.canonical import encode, format_time
-from ledger.core.errors import FormatError, LedgerError, NotFoundError, VersionMismatchError
+from ledger.core.errors import (
+    AccessError,
+    ConflictError,
+    FormatError,
+    InvalidError,
+    LedgerError,
+    NotFoundError,
+    OutcomeUnknown,
+    UnavailableError,
+    UnsupportedError,
+    VersionMismatchError,
+)
 from ledger.core.fold import judge
 from ledger.core.limits import LIMITS
 from ledger.core.state import Accepted
@@ -24,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from ledger.client.authoring import Author
+    from ledger.client.outstanding import Slips
     from ledger.client.reader import Reader
     from ledger.core.backend import Backend, Refused
     from ledger.core.canonical import JSONObject
@@ -33,6 +46,7 @@ if TYPE_CHECKING:
     from ledger.engine.snapshot import Snapshot
 
 ATTEMPTS = 3
+REFUSALS = (InvalidError, AccessError, ConflictError, NotFoundError, UnsupportedError)
 
 
 class ReceiptCheck(Protocol):
@@ -77,8 +91,11 @@ class _Bound:
 class Publisher:
     """Publishes with one pen to one backend. `refresh` brings the reader up to date."""
 
-    def __init__(self, backend: Callable[[], Awaitable[Backend]], reader: Reader, pen: Pen, receipts: ReceiptCheck) -> None:
+    def __init__(
+        self, backend: Callable[[], Awaitable[Backend]], reader: Reader, pen: Pen, receipts: ReceiptCheck, slips: Slips | None = None
+    ) -> None:
         self._backend = backend
+        self._slips = slips or NoSlips()
         self._reader = reader
         self._pen = pen
         self._receipts = receipts
@@ -146,8 +163,22 @@ class Publisher:
 
     async def _append(self, bound: Sequence[_Bound]) -> list[Published]:
         sent = [one.envelope for one in bound if one.envelope is not None]
-        answers = iter(await (await self._backend()).append([envelope.entry for envelope in sent]) if sent else [])
-        return [_unchanged(one) if one.envelope is None else self._result(one.wish, one.envelope, next(answers)) for one in bound]
+        answers = iter(await self._send(sent) if sent else [])
+        results = [_unchanged(one) if one.envelope is None else self._result(one.wish, one.envelope, next(answers)) for one in bound]
+        if sent:
+            await self._slips.strike(result.digest for result in results if result.digest is not None and is_answered(result))
+        return results
+
+    async def _send(self, envelopes: Sequence[Envelope]) -> Sequence[Placed | Refused]:
+        backend = await self._backend()
+        await self._slips.note(envelopes)
+        try:
+            return await backend.append([envelope.entry for envelope in envelopes])
+        except OutcomeUnknown:
+            raise
+        except (UnavailableError, AccessError, ConflictError):  # it did not arrive, or was refused as a whole
+            await self._slips.strike(envelope.statement.digest for envelope in envelopes)
+            raise
 
     def _result(self, wish: Wish, envelope: Envelope, answer: Placed | Refused) -> Published:
         digest = envelope.statement.digest
@@ -172,6 +203,11 @@ class Publisher:
             ]
 
         return await self._reader.store.read(work)
+
+
+def is_answered(result: Published) -> bool:
+    """Tell whether the ledger said what becomes of the statement: placed, with proof, or refused. An error of its own is no answer."""
+    return result.error is None or (result.index is None and isinstance(result.error, REFUSALS))
 
 
 def _dry(view: OverlayState, wish: Wish, envelope: Envelope, index: int) -> Published:

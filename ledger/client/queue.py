@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ledger.client.answers import Published
 from ledger.client.authoring import ROOT, ROOT_KINDS, Wish
 from ledger.client.delivery import TARGET, WAITING, Delivery
+from ledger.client.outstanding import UNQUEUED, settle
 from ledger.client.publishing import ATTEMPTS, stands
 from ledger.core.canonical import encode, format_time
 from ledger.core.envelope import parse_envelope
@@ -78,7 +79,8 @@ class Queue:
         self._reader = reader
 
     async def operations(self, *, everything: bool = False) -> list[Operation]:
-        """Return what is on its way or refused, oldest first; with `everything`, also what was delivered lately."""
+        """Return what is on its way, unanswered or refused, oldest first; with `everything`, also what was delivered lately."""
+        await settle(self.journal, self._reader.store)
         return await self.journal.select(tuple(State) if everything else (*OPEN, State.DEAD))
 
     async def statements(self) -> list[Statement]:
@@ -168,6 +170,8 @@ class Queue:
             raise ConflictError(
                 f"operation {number} is delivered: there is nothing to retry", advice="See `ledger-cli get operations --all`."
             )
+        if operation.target == UNQUEUED:  # from now on it is the queue's to deliver, by its digest first
+            operation = await self.journal.redirect(number, TARGET)
         if operation.state is State.DEAD:
             operation = await (self._again(operation, pen) if await _reached(ways.refresh) else self.journal.move(number, State.QUEUED))
         try:
@@ -177,9 +181,9 @@ class Queue:
         return await self._result(operation, done)
 
     async def drop(self, number: int) -> Operation:
-        """Forget an operation that is queued or dead; return it as it was. ConflictError for one that was sent or delivered."""
+        """Forget an operation that is queued, dead, or was sent without the queue; return it as it was. ConflictError for others."""
         operation = await self.journal.get(number)
-        await self.journal.drop(number)
+        await self.journal.drop(number, sent=operation.target == UNQUEUED)
         return operation
 
     async def _result(self, operation: Operation, done: Delivery) -> Published:
@@ -196,11 +200,12 @@ class Queue:
         return Published(statement.id, statement.kind, "published", after.digest, int(after.place or 0), receipt, position)
 
     async def _again(self, operation: Operation, pen: Pen) -> Operation:
-        """Queue a dead operation again, signed anew when its id has moved on: a statement that was outrun never counts any more."""
+        """Queue a dead operation again, signed anew when its id has moved on or its key is replaced: it would never count any more."""
         statement = statement_of(operation)
         record = (await self._reader.records([statement.id])).get(statement.id)
         placed = await self._reader.store.read(lambda snapshot: snapshot.find(operation.digest))
-        if placed is not None or statement.prev == (None if record is None else record.digest):
+        follows = statement.prev == (None if record is None else record.digest)
+        if placed is not None or (follows and pen.author.may_sign_as(statement.by)):
             return await self.journal.move(operation.number, State.QUEUED)
         wish = Wish(statement.op, statement.kind, statement.id, statement.body)
         as_root = statement.by == ROOT and statement.kind not in ROOT_KINDS

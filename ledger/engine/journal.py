@@ -108,15 +108,19 @@ class Journal:
         (operation,) = await self.add_many(target, [(digest, payload)])
         return operation
 
-    async def add_many(self, target: str, intents: Sequence[tuple[str, bytes]]) -> list[Operation]:
-        """Write intents down, digest and payload each: all of them or none. Returns the operations in the same order."""
+    async def add_many(self, target: str, intents: Sequence[tuple[str, bytes]], *, sent: str | None = None) -> list[Operation]:
+        """Write intents down, digest and payload each: all of them or none. Returns the operations in the same order.
+
+        With `sent`, as sent already, for that reason.
+        """
+        state = State.QUEUED if sent is None else State.SENT
 
         def work(connection: apsw.Connection) -> list[Operation]:
             now = self._clock.now()
             connection.executemany(
-                "INSERT INTO operation(target, digest, payload, state, attempts, created, changed) VALUES(?,?,?,?,0,?,?)"
+                "INSERT INTO operation(target, digest, payload, state, reason, attempts, created, changed) VALUES(?,?,?,?,?,?,?,?)"
                 " ON CONFLICT(target, digest) DO NOTHING",
-                [(target, digest, payload, State.QUEUED.value, now, now) for digest, payload in intents],
+                [(target, digest, payload, state.value, sent, int(sent is not None), now, now) for digest, payload in intents],
             )
             sql = _SELECT + "WHERE target=? AND digest=?"
             return [_operation(connection.execute(sql, (target, digest)).fetchone()) for digest, _ in intents]
@@ -159,12 +163,27 @@ class Journal:
         sql = f"DELETE FROM operation WHERE state=?1 AND number NOT IN ({newest})"  # noqa: S608 - made of constants
         await self._database.write(lambda connection: connection.execute(sql, (State.FINAL.value, keep)))
 
-    async def drop(self, number: int) -> None:
-        """Forget an operation that is not on its way: queued or dead. ConflictError for others."""
+    async def strike(self, target: str, digests: Iterable[str]) -> None:
+        """Forget the operations of a target with these digests, whatever their state."""
+        rows = [(target, digest) for digest in digests]
+        await self._database.write(lambda connection: connection.executemany("DELETE FROM operation WHERE target=? AND digest=?", rows))
+
+    async def redirect(self, number: int, target: str) -> Operation:
+        """Give an operation another target, in the place of one there with the same statement. NotFoundError if there is none."""
+
+        def work(connection: apsw.Connection) -> Operation:
+            connection.execute("UPDATE OR REPLACE operation SET target=?, changed=? WHERE number=?", (target, self._clock.now(), number))
+            return _get(connection, number)
+
+        return await self._database.write(work)
+
+    async def drop(self, number: int, *, sent: bool = False) -> None:
+        """Forget an operation that is not on its way: queued or dead; with `sent`, one that was sent too. ConflictError for others."""
+        allowed = {State.QUEUED, State.DEAD, *([State.SENT] if sent else [])}
 
         def work(connection: apsw.Connection) -> None:
             present = _get(connection, number)
-            if present.state not in {State.QUEUED, State.DEAD}:
+            if present.state not in allowed:
                 raise ConflictError(f"operation {number} is {present.state}: only queued and dead ones can be dropped", number=number)
             connection.execute("DELETE FROM operation WHERE number=?", (number,))
 

@@ -1,0 +1,142 @@
+"""What was signed and sent without an answer is listed until the copy shows what became of it, also after the command was killed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.command import PROGRAM, Cli, clean
+from tests.support.reference import documented_shapes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.live import LiveNetwork
+
+SHAPES = dict(documented_shapes())
+
+
+@pytest.fixture
+def node(own_network: LiveNetwork) -> Cli:
+    return Cli(asyncio.run(own_network.join("node-1")))
+
+
+@pytest.fixture
+def admin(own_network: LiveNetwork) -> Cli:
+    return Cli(own_network.home)
+
+
+@contextmanager
+def silent(network: LiveNetwork) -> Iterator[None]:
+    """The master takes connections and says nothing."""
+    process = network.master._process
+    assert process is not None
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
+def unanswered(node: Cli, policy: object, how: signal.Signals) -> dict[str, Any]:
+    """Publish to a silent master and end the command while it waits; return what is listed then."""
+    before = len(listed(node))
+    words = [*PROGRAM, "--home", str(node.home), "publish", "policy", "-"]
+    command = subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, env=clean({}))
+    assert command.stdin is not None
+    command.stdin.write(json.dumps(policy).encode())
+    command.stdin.close()
+    deadline = time.monotonic() + 20
+    while len(listed(node)) == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    command.send_signal(how)
+    assert command.wait(20) == (130 if how is signal.SIGINT else -how)
+    return listed(node)[-1]
+
+
+def listed(node: Cli) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = node("get", "operations", "-o", "json").good().json
+    return found
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_an_ended_command_leaves_what_it_sent_in_the_list(own_network: LiveNetwork, node: Cli, how: signal.Signals) -> None:
+    with silent(own_network):
+        found = unanswered(node, {"site": {"id": "bern", "n": 1}}, how)
+    assert list(found) == SHAPES["get operations"]
+    assert (found["state"], found["target"], found["id"], found["attempts"]) == ("sent", "unqueued", "bern", 1)
+    assert "no answer" in found["reason"]
+    node("sync").good()  # it never arrived, or it did: nobody sends it again by itself
+    arrived = node("get", "policy", "bern").code == 0
+    assert listed(node) == ([] if arrived else [found])
+    (again,) = node("retry", "operation", str(found["operation"]), "-o", "json").good().json if not arrived else [found]
+    assert again["digest"] == found["digest"]
+    node("sync").good()
+    assert (listed(node), len(node("history", "bern", "-o", "json").json)) == ([], 1)
+
+
+def test_it_is_struck_out_when_its_id_has_moved_on(own_network: LiveNetwork, node: Cli, admin: Cli) -> None:
+    node.publish({"site": {"id": "oslo", "n": 1}}, words=("--wait",))
+    with silent(own_network):
+        first = unanswered(node, {"site": {"id": "oslo", "n": 2}}, signal.SIGKILL)
+        own_network.master.kill()  # what it had not read yet, it never reads
+    own_network.master.restart()
+    node("sync").good()
+    assert [one["digest"] for one in listed(node)] == [first["digest"]]
+    admin("patch", "policy", "oslo", '{"n": 3}').good()
+    assert len(listed(node)) == 1  # the copy does not know yet
+    node("sync").good()
+    assert listed(node) == []
+    assert node("retry", "operation", str(first["operation"])).code == 1
+
+
+def test_it_can_be_dropped_with_a_warning(own_network: LiveNetwork, node: Cli) -> None:
+    with silent(own_network):
+        found = unanswered(node, {"site": {"id": "bern"}}, signal.SIGKILL)
+        own_network.master.kill()
+    gone = node("drop", "operation", str(found["operation"])).good()
+    assert "whoever saw this statement can still publish it, until bern has another version" in gone.err
+    assert listed(node) == []
+    own_network.master.restart()
+
+
+def test_a_new_key_warns_and_what_the_old_one_signed_can_be_signed_anew(own_network: LiveNetwork, node: Cli) -> None:
+    with silent(own_network):
+        found = unanswered(node, {"site": {"id": "bern", "n": 1}}, signal.SIGKILL)
+        own_network.master.kill()
+    own_network.master.restart()
+    assert "1 signed statement of this home without an answer may still be taken" in node("rotate", "key").good().err
+    node("sync").good()
+    (dead,) = listed(node)
+    assert (dead["state"], dead["digest"], "key that signed it counts no more" in dead["reason"]) == ("dead", found["digest"], True)
+    (again,) = node("retry", "operation", str(dead["operation"]), "-o", "json").good().json
+    assert (again["result"], again["digest"] != dead["digest"]) == ("published", True)
+    node("sync").good()
+    assert (listed(node), node("get", "policy", "bern").good().json["site"]["n"]) == ([], 1)
+
+
+def test_a_revocation_warns_of_what_this_home_has_no_answer_to(own_network: LiveNetwork, node: Cli, admin: Cli) -> None:
+    node.publish({"site": {"id": "oslo"}})
+    with silent(own_network):
+        unanswered(admin, {"site": {"id": "bern"}}, signal.SIGKILL)
+        own_network.master.kill()
+    own_network.master.restart()
+    assert "1 signed statement of this home without an answer" in admin("revoke", "member", "node-1", "--yes").good().err
+
+
+def test_answers_leave_nothing_in_the_list(own_network: LiveNetwork, node: Cli) -> None:
+    node.publish({"site": {"id": "oslo"}})
+    assert node("publish", "policy", "-", "--as-root", stdin='{"site": {"id": "x"}}').code == 3
+    assert node("publish", "policy", "-", "--expect", "0" * 64, stdin='{"site": {"id": "oslo", "n": 2}}').code == 5
+    own_network.master.stop()
+    assert node("publish", "policy", "-", stdin='{"site": {"id": "bern"}}').code == 4
+    assert listed(node) == []
+    assert node("get", "operations", "--all", "-o", "json").good().json == []
