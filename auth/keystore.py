@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from auth.pkcs8 import encrypt_pkcs8
 from ledger.core.errors import FormatError, NotFoundError, UsageError
 from ledger.core.keys import PrivateKey
-from ledger.home.files import create_file, read_private_file, sync_directory
+from ledger.home.files import create_file, read_private_file, sync_directory, write_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,6 +106,26 @@ class KeyStore:
             return decode_key(pem, self._passphrase)
         except FormatError as e:
             raise FormatError(f"{path}: {e.message}") from e
+
+    def protect(self, passphrase: bytes | None) -> list[str]:
+        """Put every key here under another passphrase, None for none; return the names.
+
+        All of them are opened before the first is written. A stop leaves each under the old one or the new one, and doing it again
+        with both finishes it. Raises UsageError when a key opens with neither.
+        """
+        keys = {name: self._open(name, passphrase) for name in self.names()}
+        files = {self.path(name): encode_key(key, passphrase) for name, key in keys.items()}
+        for path, pem in files.items():
+            write_file(path, pem)
+        return list(keys)
+
+    def _open(self, name: str, other: bytes | None) -> PrivateKey:
+        try:
+            return self.load(name)
+        except UsageError:
+            if other is None:
+                raise
+            return KeyStore(self._directory, other).load(name)
 
     def promote(self, new: str, name: str) -> None:
         """Let the key `new` take the place of `name`, whose old file stays as `<name>.<key id>`.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ledger.core.errors import UsageError
+from ledger.core.limits import LIMITS
 from ledger.home.files import create_file, write_file
 
 from . import output
@@ -91,11 +92,12 @@ def invite(invocation: Invocation, name: str, member_type: str, permissions: tup
 
 @click.command("token", cls=Command)
 @click.option("--scope", default="read", show_default=True, type=click.Choice(SCOPES), help="What it is good for.")
+@click.option("--ttl", type=Duration(), default="15m", show_default=True, help="How long it is good, 15 minutes at most.")
 @common
-def token(invocation: Invocation, scope: str) -> None:
-    """Print an access token of this home's identity, for curl and other programs. It is good for 15 minutes.
+def token(invocation: Invocation, scope: str, ttl: int) -> None:
+    """Print an access token of this home's identity, for curl and other programs.
 
-    A token is good at one server: that of the ledger URL.
+    A token is good at one server: that of the ledger URL. It cannot be taken back, so ask for no more than is needed.
 
     For example:
       curl --cacert ~/.metaledger/tls/ca.pem -H "Authorization: Bearer $(ledger-cli create token)" https://127.0.0.1:8443/v1/policies
@@ -104,8 +106,12 @@ def token(invocation: Invocation, scope: str) -> None:
     if place.embedded:
         raise UsageError("an embedded ledger has no server, so there is nothing to show a token to", advice="Read the file itself.")
 
+    if ttl > LIMITS.access_token_seconds:
+        raise UsageError("a token is good for 15 minutes at most", advice="Give a shorter --ttl, and ask again when it ends.")
+
     async def work() -> str:
         async with place.transport(scope=scope) as transport:
+            transport.token_seconds = ttl
             return await transport.token()
 
     output.answer(run(work()))

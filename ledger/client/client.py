@@ -373,9 +373,10 @@ class LedgerClient:
         found = [content for policy in answer.policies if isinstance(content := value_of(policy), dict)]
         return [dict(content) for content in found if parse_time(str(content["expires"])) > now]
 
-    async def access_token(self, *, scope: str = "read") -> str:
-        """Return an access token of this home's identity for the ledger's server."""
+    async def access_token(self, *, scope: str = "read", ttl: int | None = None) -> str:
+        """Return an access token of this home's identity for the ledger's server, good for `ttl` seconds, 15 minutes at most."""
         async with await asyncio.to_thread(lambda: self.place.transport(scope=scope)) as transport:
+            transport.token_seconds = ttl
             return await transport.token()
 
 

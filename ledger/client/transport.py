@@ -85,6 +85,7 @@ class Transport:
         """
         self.follow: Callable[[], Awaitable[ssl.SSLContext | None]] | None = None
         self.moved: Callable[[], Awaitable[str | None]] | None = None
+        self.token_seconds: int | None = None  # how long a token is to be good, None: as long as the server allows
         self.base = base.rstrip("/")
         self.server: str | None = None
         self._expected = expected
@@ -245,7 +246,9 @@ class Transport:
             raise UnreachableError(f"the certificate of {self.base} names no server")
         assertion = await asyncio.to_thread(assertions.assertion, self.server)
         fields = {"grant_type": GRANT, "assertion": assertion}
-        form = urlencode(fields | ({"scope": assertions.scope} if assertions.scope else {})).encode("ascii")
+        fields |= {"scope": assertions.scope} if assertions.scope else {}
+        fields |= {"expires_in": str(self.token_seconds)} if self.token_seconds else {}
+        form = urlencode(fields).encode("ascii")
         reply = await self._once("POST", "/v1/token", headers={"Content-Type": "application/x-www-form-urlencoded"}, body=form)
         if reply.status >= HTTPStatus.BAD_REQUEST:
             raise problem_error(reply)

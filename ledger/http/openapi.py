@@ -21,7 +21,10 @@ FORMS: Mapping[str, Mapping[str, object]] = MappingProxyType(
         "application/x-www-form-urlencoded": {
             "type": "object",
             "required": ["grant_type", "assertion"],
-            "properties": {name: {"type": "string"} for name in ("grant_type", "assertion", "scope")},
+            "properties": {
+                **{name: {"type": "string"} for name in ("grant_type", "assertion", "scope")},
+                "expires_in": {"type": "integer", "minimum": 1, "maximum": LIMITS.access_token_seconds},
+            },
             "additionalProperties": False,
         },
         "application/vnd.dsse.envelope.v1+json": {

@@ -9,11 +9,13 @@ from auth.assertions import GRANT_TYPE
 from auth.principal import format_scopes, parse_scopes
 from auth.tokens import jwks
 from ledger.core.errors import UsageError
-from ledger.core.limits import KIB
-from ledger.http.call import Call, json_response
+from ledger.core.limits import KIB, LIMITS
+from ledger.http.call import Call, json_response, parse_number
 from ledger.http.routes import Route
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aiohttp import web
 
     from auth.assertions import AssertionVerifier
@@ -48,7 +50,7 @@ class TokenRoutes:
             raise UsageError(f"grant_type must be {GRANT_TYPE}")
         asked = parse_scopes(fields["scope"]) if fields.get("scope") else None
         principal = self._assertions.verify(fields.get("assertion", ""), asked)
-        token, expires = self._issuer.issue(principal)
+        token, expires = self._issuer.issue(principal, ttl=asked_seconds(fields))
         answer = {
             "access_token": token,
             "token_type": "Bearer",
@@ -61,6 +63,17 @@ class TokenRoutes:
         """Answer the token keys."""
         call.only()
         return json_response(jwks(self._verifier.keys), cache="no-cache")
+
+
+def asked_seconds(fields: Mapping[str, str]) -> int:
+    """Return for how long a token is wanted: `expires_in`, else the limit. Raises `UsageError` for more than that."""
+    text = fields.get("expires_in")
+    if text is None:
+        return LIMITS.access_token_seconds
+    seconds = parse_number("expires_in", text)
+    if not 0 < seconds <= LIMITS.access_token_seconds:
+        raise UsageError(f"expires_in must be 1 to {LIMITS.access_token_seconds} seconds")
+    return seconds
 
 
 def parse_form(body: bytes) -> dict[str, str]:

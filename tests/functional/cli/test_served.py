@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import select
@@ -136,6 +137,10 @@ def test_a_token_opens_the_routes_of_the_server(network: LiveNetwork, node: Cli)
     request = urllib.request.Request(f"{network.url}/v1/policies?kind=member", headers={"Authorization": f"Bearer {token}"})
     with urllib.request.urlopen(request, context=context, timeout=10) as answer:
         assert json.load(answer)["policies"]
+    short = node("create", "token", "--ttl", "30s").good().out.strip()
+    claims = json.loads(base64.urlsafe_b64decode(short.split(".")[1] + "=="))
+    assert claims["exp"] - claims["iat"] == 30
+    assert [node("create", "token", "--ttl", ttl).code for ttl in ("16m", "0s", "soon")] == [2, 2, 2]
     assert node("create", "token", "--scope", "operate").code == 3
     assert node("create", "token", "--scope", "all").code == 2
 

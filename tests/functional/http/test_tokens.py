@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from auth.assertions import GRANT_TYPE
 from auth.keystore import generate_key
 from auth.rates import INVITE_A_MINUTE, MEMBER_A_MINUTE
 from auth.tokens import Site
@@ -43,6 +44,15 @@ async def test_assertion_is_good_once(network: Network) -> None:
     assert (await network.ask_token(assertion)).status == 200
     again = await network.ask_token(assertion)
     assert (again.status, again.json["code"]) == (401, "unauthenticated")
+
+
+@pytest.mark.parametrize(("asked", "status"), [("60", 200), ("900", 200), ("901", 400), ("0", 400), ("-1", 400), ("x", 400), ("", 400)])
+async def test_a_token_may_be_asked_for_less_time_than_the_limit(network: Network, asked: str, status: int) -> None:
+    form = {"grant_type": GRANT_TYPE, "assertion": network.assertion(network.admin), "expires_in": asked}
+    reply = await network.call("POST", "/v1/token", body=form)
+    assert reply.status == status
+    if status == 200:
+        assert int(asked) - 2 <= reply.json["expires_in"] <= int(asked)
 
 
 @pytest.mark.parametrize("server", ["node-1", "Master", ""])
