@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 ENVELOPE = "application/vnd.dsse.envelope.v1+json"
 JSON_LINES = "application/jsonl"
+NOTE = "text/plain"
 PACKED: Mapping[str, str] = {"Accept-Encoding": "zstd"}
 PATIENCE_SECONDS = 30.0
 SENDS = 2
@@ -99,6 +100,11 @@ class HttpsBackend:
             return self._count(await self.transport.get(f"/v1/roots/{version}", private=False)).body
         except NotFoundError:
             return None
+
+    async def present(self, note: bytes) -> bool:
+        """Show the server a checkpoint of its log that it may not know; tell whether it knew. Only a master takes any (NotFoundError)."""
+        reply = self._count(await self.transport.post("/v1/checkpoints", note, NOTE))
+        return parse_object(reply.body).get("known") is True
 
     async def find(self, digest: str) -> Placed | None:
         """Return the receipt of the statement with that digest, or None."""

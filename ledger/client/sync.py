@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol, runtime_checkable
 
 from ledger.client.answers import SyncReport
 from ledger.client.evidence import bad_note, case_name, keep_evidence
@@ -18,6 +18,7 @@ from ledger.core.errors import (
     BadSourceError,
     FormatError,
     InternalError,
+    LedgerError,
     NotFoundError,
     ProofError,
     RollbackError,
@@ -46,6 +47,7 @@ from ledger.core.trust import (
     judge_root,
     judge_tree,
 )
+from ledger.core.trust.good import parse_claim
 from ledger.engine.headfile import HeadFile, LeftHead
 
 if TYPE_CHECKING:
@@ -53,7 +55,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ledger.core.backend import Head
-    from ledger.core.errors import LedgerError
     from ledger.core.ports import Clock
     from ledger.core.trust import Verdict
     from ledger.engine.replica import Replica
@@ -84,6 +85,15 @@ class LogSource(Protocol):
         ...
 
 
+@runtime_checkable
+class Guarded(Protocol):
+    """A source with a fork guard: it can be shown a checkpoint of its own log that it may not know."""
+
+    async def present(self, note: bytes) -> bool:
+        """Show a checkpoint; tell whether it was known."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Move:
     """What the replica took: entries from `start` to `size`, the root hash, and the entries themselves when they are few."""
@@ -107,6 +117,7 @@ class Syncer:
         self._moved = moved
         self._head_file = HeadFile(replica.store.path.with_name(HEAD_FILE))
         self._turn = asyncio.Lock()
+        self._presented: dict[str, tuple[int, bytes]] = {}
 
     async def load(self) -> None:
         """Pin the replica to its network and read what it remembers."""
@@ -143,6 +154,8 @@ class Syncer:
             state = self.state
             judged = await self.replica.look(lambda view: judge_note(state, view, note, showing.name, now))
             judged = await self._follow(judged, showing, now)
+            if isinstance(judged.verdict, Behind | SplitView | Rollback):
+                await self._present(showing)
         if isinstance(judged.verdict, BadNote):
             reason = f"this is not a checkpoint of the log that is followed: {judged.verdict.reason}"
             await self._refuse(bad_note(showing.name, reason, now, note))
@@ -206,6 +219,20 @@ class Syncer:
             with suppress(ProofError):  # a note that this replica cannot reach
                 check.own_receipt = await self.replica.receipt(check.fork, state.note)
         return await self.replica.look(lambda view: judge_tree(state, view, check, now))
+
+    async def _present(self, showing: Showing) -> None:
+        """Show a source that knows less, or another tree, the note that this replica holds, once: a master on an old backup stops signing.
+
+        A cache or a relay that lags takes none, and nothing that a source answers to it is an error here.
+        """
+        note = self.state.note
+        if note is None or not isinstance(showing.source, Guarded):
+            return
+        claim = parse_claim(note)
+        if self._presented.get(showing.name) != (claim.size, claim.root):
+            with suppress(LedgerError):
+                await showing.source.present(note)
+                self._presented[showing.name] = (claim.size, claim.root)
 
     async def _remember(self, state: TrustState) -> None:
         """Store the state that a verdict leaves, when it changed; a renewed note is told."""
