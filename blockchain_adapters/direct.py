@@ -50,11 +50,17 @@ class Order:
 
 def is_here(order: JSON, here: Mapping[str, JSON]) -> bool:
     """Tell whether an order is that of this chain and contract, whatever it continues."""
-    return isinstance(order, dict) and {name: value for name, value in order.items() if name != "continues"} == dict(here)
+    return _plain(order) == _plain(dict(here))
 
 
 def _plain(order: JSON) -> str:
-    stripped = {name: value for name, value in order.items() if name != "continues"} if isinstance(order, dict) else order
+    """Return what makes an order another one. An address means the same in capitals."""
+    if not isinstance(order, dict):
+        return json.dumps(order)
+    stripped = {name: value for name, value in order.items() if name != "continues"}
+    contract = stripped.get("contract")
+    if isinstance(contract, str):
+        stripped["contract"] = contract.lower()
     return json.dumps(stripped, sort_keys=True)
 
 
@@ -119,6 +125,11 @@ def at_place(connection: apsw.Connection, place: int) -> tuple[Held, int] | None
     """Return the batch that holds the entry at a place of the contract, and where in it."""
     found = _near(connection, "NOT gone AND entries AND place+entries>? AND place<=? ORDER BY place", place, place)
     return (found[0], place - found[0].place) if found else None
+
+
+def log_size(connection: apsw.Connection, order: Order) -> int:
+    """Return the size of the log."""
+    return order.size(total(connection))
 
 
 def final_size(connection: apsw.Connection, order: Order, final: int) -> int:

@@ -14,7 +14,7 @@ One step asks one provider and either moves what is kept in one transaction, or 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -29,12 +29,18 @@ if TYPE_CHECKING:
 
 MOST_ABOVE = 4_096
 RACES = 4
+RACE_SECONDS = 0.05
 ROUNDS = 3
 Progress = Callable[[int, int], None]
+Enough = Callable[[], Awaitable[bool]]
 
 
 class MovedError(BusyError):
     """The chain changed under the step: what was read belongs to two branches. Try again."""
+
+
+class IncompleteError(BadSourceError):
+    """The logs lack what the contract counts. A node whose index is a moment behind looks like that too: try again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +109,7 @@ class Chain(Protocol):
         ...
 
     async def check_end(self, block: Block, number: int, mark: bytes | None) -> None:
-        """Compare with the contract's own storage at `block`: so many batches, that mark. BadSourceError when they differ."""
+        """Compare with the contract's own storage at `block`: so many batches, that mark. IncompleteError when they differ."""
         ...
 
 
@@ -142,16 +148,25 @@ class Follower:
     def __init__(self, kept: ChainFile) -> None:
         self._kept = kept
 
-    async def step(self, chain: Chain, progress: Progress | None = None) -> Step:
-        """Take what `chain` has. BadSourceError when what it shows cannot be; BusyError when the chain moves too fast."""
+    async def step(self, chain: Chain, progress: Progress | None = None, enough: Enough | None = None) -> Step:
+        """Take what `chain` has; no more once `enough` says so.
+
+        BadSourceError when what it shows cannot be; BusyError when the chain moves too fast.
+        """
+        last: IncompleteError | None = None
         for _ in range(RACES):
             try:
-                return await self._step(chain, progress)
+                return await self._step(chain, progress, enough)
             except MovedError:
-                await asyncio.sleep(0)
+                await asyncio.sleep(RACE_SECONDS)
+            except IncompleteError as error:
+                last = error
+                await asyncio.sleep(RACE_SECONDS)
+        if last is not None:
+            raise BadSourceError(last.message)
         raise BusyError("the chain changed while it was read", retry_after=1.0)
 
-    async def _step(self, chain: Chain, progress: Progress | None) -> Step:
+    async def _step(self, chain: Chain, progress: Progress | None, enough: Enough | None) -> Step:
         cursor, tip = await self._kept.cursor(), await chain.tip()
         cursor = await self._begin(chain) if cursor is None else cursor
         added, undone = 0, False
@@ -165,6 +180,8 @@ class Follower:
             cursor, added, undone = move.after, added + len(move.batches), undone or move.fork is not None
             if progress is not None:
                 progress(cursor.heads.tip.height - first, tip.block.height - first)
+            if enough is not None and move.batches and await enough():
+                return Step(cursor, added, undone)
 
     async def _begin(self, chain: Chain) -> Cursor:
         (block,) = await chain.blocks(height := await chain.origin(), height)
@@ -266,7 +283,10 @@ def _linked(chain: Chain, cursor: Cursor, batches: Sequence[Batch], heights: tup
 class Witness(Protocol):
     """A provider as one of several that are compared."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Return what people call it."""
+        ...
 
     async def final_block(self) -> FinalBlock | None:
         """Return the block that it calls final, None when there is none."""
@@ -313,6 +333,7 @@ __all__ = [
     "Cursor",
     "Follower",
     "Found",
+    "IncompleteError",
     "MovedError",
     "Step",
     "Tip",

@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from blockchain_adapters.chainfile import read_fact, write_fact
-from ledger.core.envelope import parse_envelope
-from ledger.core.errors import BadSourceError, FormatError, NotFoundError
+from ledger.core.errors import BadSourceError, NotFoundError
 from ledger.core.merkle import Frontier, inclusion_proof, leaf_hashes, stored_index, tree_root
 from ledger.core.receipt import Receipt
 from ledger.core.trust.good import judge_good, parse_claim
@@ -270,11 +269,3 @@ def make_receipt(connection: apsw.Connection, unpacked: Unpacked, index: int, wh
         raise NotFoundError("the mirror holds no checkpoint yet")
     [entry] = read_entries(connection, unpacked, index, index + 1)
     return Receipt(index, inclusion_proof(index, whole.tree.size, Nodes(connection)), whole.note, entry).encode()
-
-
-def digest_of(entry: bytes) -> str | None:
-    """Return the digest of the statement in an entry, None for what holds none."""
-    try:
-        return parse_envelope(entry).statement.digest
-    except FormatError:
-        return None

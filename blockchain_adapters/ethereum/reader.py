@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from eth_utils.crypto import keccak
 
 from blockchain_adapters.ethereum.rpc import ProviderError, RpcError, hash_of, is_capped, octets, quantity
-from blockchain_adapters.follow import Batch, Found, MovedError, Tip
+from blockchain_adapters.follow import Batch, Found, IncompleteError, MovedError, Tip
 from ledger.core.errors import BadSourceError, FormatError, LedgerError
 from ledger.core.trust.heads import Block
 from ledger.core.trust.providers import FinalBlock
@@ -172,7 +172,7 @@ class EthereumChain:
         status = await self._status({"blockHash": block.hash})
         if (status[0], status[1]) != (number, mark or self._first_mark):
             reason = f"it gives {number} batches up to block {block.height}, where the contract counts {status[0]}"
-            raise BadSourceError(f"{self.name}: {reason if status[0] != number else 'its logs are not those of the contract'}")
+            raise IncompleteError(f"{self.name}: {reason if status[0] != number else 'its logs are not those of the contract'}")
 
     async def _status(self, block: object) -> tuple[int, bytes, int, bytes, int, bool]:
         try:

@@ -30,6 +30,7 @@ CONNECT_SECONDS = 5.0
 REST_SECONDS = 2.0
 MOST_REST_SECONDS = 60.0
 BATCH = 50
+COMPARE = "Compare the address and the chain."
 SHOWN = 200
 LIMITED = frozenset({-32005, -32029, 429})  # what providers answer to too many requests (EIP-1474: limit exceeded)
 CAPPED = re.compile(r"block range|range|too many|more than|limit|exceed|too large|response size|query timeout", re.IGNORECASE)
@@ -207,12 +208,23 @@ class Provider:
 class Rpc:
     """The providers of one chain, as one. `contract` is the address whose code they must agree on. For one event loop."""
 
-    def __init__(self, urls: Sequence[str], contract: str, *, expected: Identity | None = None, chain: int | None = None) -> None:
-        """Ask at `urls`, the first of which is preferred. `expected` is the identity known from before, `chain` the chain id alone."""
+    def __init__(
+        self,
+        urls: Sequence[str],
+        contract: str,
+        *,
+        expected: Identity | None = None,
+        chain: int | None = None,
+        code: str | None = None,
+    ) -> None:
+        """Ask at `urls`, the first of which is preferred.
+
+        `expected` is the identity known from before; `chain` and `code` are what is known of it otherwise.
+        """
         self.providers = tuple(Provider(url) for url in dict.fromkeys(urls))
         self.contract = contract
         self.identity = expected
-        self._chain = expected.chain if expected is not None else chain
+        self._chain, self._code = chain, code
 
     async def call(self, method: str, *params: object) -> Any:
         """Return the result at the first provider that answers. RpcError is an answer; UnreachableError when nobody gives one."""
@@ -250,10 +262,14 @@ class Rpc:
         return provider.identity
 
     def _compare(self, provider: Provider, found: Identity) -> None:
-        if self._chain is not None and found.chain != self._chain:
-            raise BadSourceError(f"{provider.name}: it is on chain {found.chain}, not {self._chain}")
         if found.code == hashlib.sha256(b"").hexdigest():
-            raise BadSourceError(f"{provider.name}: there is no contract at {self.contract}", advice="Compare the address and the chain.")
+            raise BadSourceError(f"{provider.name}: there is no contract at {self.contract}", advice=COMPARE)
+        if self._chain is not None and found.chain != self._chain:
+            raise BadSourceError(f"{provider.name}: it is on chain {found.chain}, not {self._chain}", advice=COMPARE)
+        if self._code is not None and found.code != self._code:
+            raise BadSourceError(
+                f"{provider.name}: what stands at {self.contract} is another contract", advice="Compare the address and the chain."
+            )
         difference = None if self.identity is None else self.identity.difference(found)
         if difference is not None:
             raise BadSourceError(f"{provider.name}: {difference}")

@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What a backend can promise."""
+    """What a backend can promise. Not `writable` is one that somebody else writes: a mirror."""
 
     compare_and_set: bool
     checkpoints: bool
     instant_finality: bool
+    writable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,11 @@ class Settings:
         None, read_seconds, "Make reads fail with exit 4 when the replica is older than this; unset: they answer and say so."
     )
     poll: float = _setting(30.0, read_seconds, "Seconds between polls where the watch stream is not to be had; 20 % of jitter is added.")
+    confirmations: int | None = _setting(
+        None,
+        read_count,
+        "Blocks on top after which a block of a chain counts as final. Unset: what the chain itself calls final, or 64 where it does not.",
+    )
     drain: float = _setting(20.0, read_seconds, "How long a stopping server lets requests finish.")
     log_level: str = _setting("info", choice_of("debug", "info", "warning", "error"), "The least level of log lines on stderr.")
     accept_fork_risk: int | None = _setting(

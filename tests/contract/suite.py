@@ -36,13 +36,17 @@ async def _nothing() -> None:
 
 @dataclass
 class Ledger:
-    """A backend to test. `judges`: it refuses what would be void. `settle` lets what was appended become final."""
+    """A backend to test. `judges`: it refuses what would be void. `settle` lets what was appended become final.
+
+    A backend that is not writable is written through another one, the `writer`; `arrive` waits until what that took is here.
+    """
 
     backend: Backend
     network: SmallNetwork
     judges: bool
     settle: Callable[[], Awaitable[None]] = _nothing
-    extra_entries: int = 0
+    writer: Backend | None = None
+    arrive: Callable[[], Awaitable[None]] = _nothing
     opened: list[Backend] = field(default_factory=list)
 
     async def entries(self) -> list[bytes]:
@@ -53,7 +57,12 @@ class Ledger:
         return found
 
     async def append(self, *envelopes: Envelope) -> list[Placed | Refused]:
-        return await self.backend.append([one.entry for one in envelopes])
+        return await self.append_bytes([one.entry for one in envelopes])
+
+    async def append_bytes(self, entries: list[bytes], *, expected_size: int | None = None) -> list[Placed | Refused]:
+        results = await (self.writer or self.backend).append(entries, expected_size=expected_size)
+        await self.arrive()
+        return results
 
 
 BackendFactory = Callable[[], Awaitable[Ledger]]
@@ -168,13 +177,13 @@ class BackendContract:
 
     async def test_empty_append_is_nothing(self, ledger: Ledger) -> None:
         before = await ledger.backend.head()
-        assert await ledger.backend.append([]) == []
+        assert await ledger.append_bytes([]) == []
         assert (await ledger.backend.head()).size == before.size
 
     async def test_a_batch_is_not_atomic(self, ledger: Ledger) -> None:
         good, other = ledger.network.things(2)
         before = len(await ledger.entries())
-        results = await ledger.backend.append([good.entry, b"{}", other.entry])
+        results = await ledger.append_bytes([good.entry, b"{}", other.entry])
         assert [type(one) for one in results] == [Placed, Refused, Placed]
         assert isinstance(results[1], Refused)
         assert isinstance(results[1].error, FormatError)
@@ -182,7 +191,7 @@ class BackendContract:
 
     async def test_a_request_of_nothing_good_stores_nothing(self, ledger: Ledger) -> None:
         before = await ledger.entries()
-        results = await ledger.backend.append([b"", b"x" * (LIMITS.entry + 1), b"\xff{"])
+        results = await ledger.append_bytes([b"", b"x" * (LIMITS.entry + 1), b"\xff{"])
         assert [type(one) for one in results] == [Refused, Refused, Refused]
         assert await ledger.entries() == before
 
@@ -239,6 +248,14 @@ class BackendContract:
             with pytest.raises(SizeMismatchError):
                 await ledger.backend.append([other.entry], expected_size=wrong)
         assert (await ledger.backend.head()).size == after == result.index + 1
+
+    async def test_what_others_write_cannot_be_written_here(self, ledger: Ledger) -> None:
+        if ledger.backend.traits.writable:
+            return
+        before = await ledger.entries()
+        with pytest.raises(UnsupportedError):
+            await ledger.backend.append([ledger.network.put("a").entry])
+        assert await ledger.entries() == before
 
     async def test_of_rivals_with_one_expected_size_one_wins(self, ledger: Ledger) -> None:
         if not ledger.backend.traits.compare_and_set:
@@ -305,6 +322,6 @@ class BackendContract:
         await ledger.backend.close()
         await ledger.backend.close()
         with pytest.raises(LedgerError):
-            await ledger.append(ledger.network.put("a"))
+            await ledger.backend.append([ledger.network.put("a").entry])
         with pytest.raises(LedgerError):
             await ledger.backend.head()

@@ -1,0 +1,286 @@
+"""The plug-in for `ethereum+http:` and `ethereum+https:` ledger URLs: a log in a contract, ordered there or mirrored there.
+
+`ethereum+http://HOST:PORT/0xCONTRACT`; what stands before the address is the path at the provider. Further providers of the same
+contract stand in `sources`. Which of the two logs it is follows from the network's roots, and from what the contract holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from blockchain_adapters import direct, mirror
+from blockchain_adapters.backends import DirectBackend, MirrorBackend
+from blockchain_adapters.chainfile import ChainFile
+from blockchain_adapters.ethereum.account import KEY_FILE, open_account
+from blockchain_adapters.ethereum.artifact import load_artifact
+from blockchain_adapters.ethereum.reader import EthereumChain
+from blockchain_adapters.ethereum.rpc import Identity, Provider, Rpc
+from blockchain_adapters.ethereum.writer import Writer
+from blockchain_adapters.follow import Follower, agree
+from blockchain_adapters.submit import Submitter
+from ledger.core.errors import ConflictError, NotFoundError, UsageError
+from ledger.core.trust import codec
+from ledger.core.trust.providers import ChainState
+from ledger.engine.journal import Journal
+from ledger.engine.signing import placed_roots
+from ledger.engine.store import Store
+from ledger.home.url import parse_ledger_url
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from blockchain_adapters.ethereum.account import Account
+    from blockchain_adapters.follow import Enough, Progress, Step
+    from ledger.core.backend import Backend
+    from ledger.core.canonical import JSON
+    from ledger.core.ports import Clock, Observer
+    from ledger.core.trust.roots import PlacedRoot
+    from ledger.home.backends import BackendContext
+    from ledger.home.home import Home
+    from ledger.home.url import LedgerUrl
+
+SCHEMES = ("ethereum+http", "ethereum+https")
+ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
+IDENTITY = "identity"
+AGREED = "agreed"
+RACES = 5
+
+
+class EthereumSource:
+    """`backends.Source` for one contract: reads it into its file from the first provider that is good. `open` it."""
+
+    def __init__(self, rpc: Rpc, kept: ChainFile, clock: Clock, *, confirmations: int | None = None) -> None:
+        self.rpc = rpc
+        self.kept = kept
+        self.here: dict[str, JSON] = {}
+        self._clock = clock
+        self._confirmations = confirmations
+        self._follower = Follower(kept)
+        self._views: dict[str, EthereumChain] = {}
+        self._agreed_at = -1
+
+    async def open(self) -> None:
+        """Learn which chain this is: from the file, else from the providers. Raises what keeps all of them from answering."""
+        stored = await self.kept.fact(IDENTITY)
+        if stored is not None:
+            self.rpc.identity = codec.read(Identity, stored)
+        else:
+            await self.rpc.call("eth_chainId")
+        identity = self.rpc.identity
+        if identity is None:
+            raise NotFoundError("no provider says which chain it is on")
+        await self.kept.note(IDENTITY, codec.write(identity))
+        self.here = {"type": "ethereum", "chain": identity.chain, "contract": self.rpc.contract}
+
+    @property
+    def requests(self) -> int:
+        """See Source."""
+        return self.rpc.requests
+
+    @property
+    def received(self) -> int:
+        """See Source."""
+        return self.rpc.received
+
+    def view(self, provider: Provider) -> EthereumChain:
+        """Return the contract as that provider shows it."""
+        found = self._views.get(provider.name)
+        if found is None:
+            chain = self.here["chain"]
+            found = EthereumChain(provider, self.rpc.contract, chain if isinstance(chain, int) else 0, confirmations=self._confirmations)
+            self._views[provider.name] = found
+        return found
+
+    async def poll(self, progress: Progress | None = None, enough: Enough | None = None) -> None:
+        """See Source; no more than `enough`."""
+        step = await self._step(progress, enough)
+        if step.cursor.final != self._agreed_at:
+            await self._agree()
+            self._agreed_at = step.cursor.final
+
+    async def _step(self, progress: Progress | None, enough: Enough | None) -> Step:
+        """Take what the first good provider has; another process of this home may read the same contract at the same time."""
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                step: Step = await self.rpc.ask(lambda provider: self._follower.step(self.view(provider), progress, enough))
+                return step
+            except ConflictError:
+                if attempt == RACES:
+                    raise
+
+    async def _agree(self) -> None:
+        """Compare what the providers call final (FORMATS 11)."""
+        before = await self.known()
+        after = await agree(before, [self.view(one) for one in self.rpc.providers], int(self._clock.now()))
+        if after != before:
+            await self.kept.note(AGREED, after.to_json())
+
+    async def known(self) -> ChainState:
+        """See Source."""
+        stored = await self.kept.fact(AGREED)
+        return ChainState() if stored is None else ChainState.from_json(stored)
+
+    async def final_height(self, _head: int) -> int:
+        """Return the newest block that will not go; -1 when there is none."""
+        tip = await self.rpc.ask(lambda provider: self.view(provider).tip())
+        return -1 if tip.final is None else int(tip.final)
+
+    async def close(self) -> None:
+        """See Source."""
+        await self.rpc.close()
+        await self.kept.close()
+
+
+def rpc_url(url: LedgerUrl) -> tuple[str, str]:
+    """Return where the provider of a ledger URL is, and the contract's address. UsageError for a URL that is not of this scheme."""
+    before, _, contract = url.path.rpartition("/")
+    if url.scheme not in SCHEMES or url.host is None or url.query or not ADDRESS.fullmatch(contract):
+        raise UsageError(f"{url.text} names no contract", advice="Write ethereum+http://HOST:PORT/0xCONTRACT.")
+    host = f"[{url.host}]" if ":" in url.host else url.host
+    port = "" if url.port is None else f":{url.port}"
+    return f"{url.transport}://{host}{port}{before}", contract.lower()
+
+
+def rpc_urls(url: LedgerUrl, sources: Sequence[str]) -> tuple[list[str], str]:
+    """Return the providers of a contract: that of the ledger URL, then those of `sources` that name the same contract."""
+    first, contract = rpc_url(url)
+    urls = [first]
+    for one in map(parse_ledger_url, sources):
+        if one.scheme in SCHEMES:
+            found, other = rpc_url(one)
+            urls += [found] if other == contract else []
+    return urls, contract
+
+
+def _known_roots(home: Home) -> list[PlacedRoot]:
+    """Return the roots in the home's verified copy, none without one (blocking)."""
+    if not home.database.exists():
+        return []
+    store = Store.open(home.database, writable=False)
+    try:
+        return store.read_now(lambda snapshot: placed_roots(snapshot.connection))
+    finally:
+        store.close()
+
+
+async def open_source(url: LedgerUrl, context: BackendContext, network: str) -> EthereumSource:
+    """Open the contract of a URL for reading, with the file in the context's home."""
+    urls, contract = rpc_urls(url, context.settings.sources)
+    artifact = await asyncio.to_thread(load_artifact)
+    path = context.home.path / "chains" / f"{contract}-{network[:16]}.db"
+    kept = await asyncio.to_thread(ChainFile.open, path)
+    rpc = Rpc(urls, contract, code=hashlib.sha256(artifact.runtime).hexdigest())
+    source = EthereumSource(rpc, kept, context.clock, confirmations=context.settings.confirmations)
+    try:
+        await source.open()
+    except BaseException:
+        await source.close()
+        raise
+    return source
+
+
+async def is_direct(source: EthereumSource, network: str, roots: Sequence[PlacedRoot]) -> bool | None:
+    """Tell whether the contract orders the log of `network`, or mirrors it (False); None when it holds nothing of it yet."""
+    if roots and direct.is_here(roots[-1].root.order, source.here):
+        return True
+    kept = source.kept
+
+    async def decided() -> bool | None:
+        if await kept.read(lambda connection: direct.find_order(connection, network, source.here, roots)) is not None:
+            return True
+        whole = await kept.write(lambda connection: mirror.Assembly(connection, kept.unpacked, network).run())
+        return False if whole.note is not None else None
+
+    async def enough() -> bool:
+        return await decided() is not None
+
+    if (found := await decided()) is None:
+        await source.poll(enough=enough)
+        found = await decided()
+    return found
+
+
+class HomeWriting:
+    """The account of a home, its journal, and the loop between them: `backends.Writing`."""
+
+    def __init__(self, submitter: Submitter, journal: Journal, account: Account) -> None:
+        self._submitter = submitter
+        self._journal = journal
+        self._account = account
+        self.submit = submitter.submit
+        self.carry = submitter.carry
+        self.wake = submitter.wake
+
+    async def close(self) -> None:
+        """Stop, and let others use the account."""
+        await self._submitter.close()
+        await asyncio.to_thread(self._journal.close)
+        await asyncio.to_thread(self._account.close)
+
+
+async def open_writing(source: EthereumSource, context: BackendContext) -> HomeWriting:
+    """Open what writes to the contract for the context's home. Raises what `open_account` raises."""
+    home, phrase = context.home, context.settings.passphrase
+    account = await asyncio.to_thread(open_account, home.keys / KEY_FILE, phrase or "")
+    try:
+        return await start_writing(source, account, home.journal, (context.clock, context.observer))
+    except BaseException:
+        await asyncio.to_thread(account.close)
+        raise
+
+
+async def start_writing(source: EthereumSource, account: Account, path: Path, world: tuple[Clock, Observer]) -> HomeWriting:
+    """Start the loop that brings what stands in the journal at `path` to the contract, paid by `account`."""
+    artifact = await asyncio.to_thread(load_artifact)
+    journal = await asyncio.to_thread(_open_journal, path, world[0])
+    writer = Writer(source.rpc, account, artifact, (world[0], source.final_height))
+    submitter = Submitter(journal, writer, f"ethereum:{source.here['chain']}:{source.rpc.contract}", world)
+    await submitter.start()
+    return HomeWriting(submitter, journal, account)
+
+
+def _open_journal(path: Path, clock: Clock) -> Journal:
+    try:
+        return Journal.open(path, clock, create=not path.exists())
+    except ConflictError:  # another process of this home made it just now
+        return Journal.open(path, clock)
+
+
+@dataclass(frozen=True, slots=True)
+class EthereumScheme:
+    """Opens a contract as a ledger."""
+
+    schemes: tuple[str, ...] = SCHEMES
+
+    async def open(self, url: LedgerUrl, context: BackendContext) -> Backend:
+        """Return the log in the contract. Raises what keeps it from being read."""
+        network = context.settings.network
+        if network is None:
+            raise NotFoundError(f"{context.home.path} pins no network", advice="Join a network first.")
+        source = await open_source(url, context, network)
+        try:
+            roots = await asyncio.to_thread(_known_roots, context.home)
+            if await is_direct(source, network, roots):
+                return open_direct(source, network, context, roots)
+        except BaseException:
+            await source.close()
+            raise
+        return MirrorBackend(source, network, roots=roots)
+
+
+def open_direct(source: EthereumSource, network: str, context: BackendContext, roots: Sequence[PlacedRoot] = ()) -> DirectBackend:
+    """Return the log of `network` as ordered by the contract, whatever stands there yet."""
+    return DirectBackend(source, network, partial(open_writing, source, context), roots=roots)
+
+
+scheme = EthereumScheme()
+
+__all__ = ["EthereumScheme", "EthereumSource", "is_direct", "open_direct", "open_source", "rpc_url", "rpc_urls", "scheme"]
