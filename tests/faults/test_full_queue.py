@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 ENTRIES = LIMITS.request_entries
 TAKEN_SECONDS = 0.3
-TAKEN_SECONDS = 0.3
+HANG_SECONDS = 15.0
 MINIMAL = {"Content-Type": LINES, "Prefer": "return=minimal"}
 
 
@@ -75,7 +75,8 @@ async def test_full_queue_pushes_back_and_loses_nothing(network: Network) -> Non
     small = [first_lines(bulk, SMALL)] * (FOR_SMALL // SMALL)
     async with hanging(network):
         waiting = await fill(network, [bulk] * full + [first_lines(bulk, rest)])
-        crowded = await network.call("POST", "/v1/entries", who=network.admin, headers=MINIMAL, body=bulk)
+        async with asyncio.timeout(HANG_SECONDS):  # a request that is taken hangs with the disk
+            crowded = await network.call("POST", "/v1/entries", who=network.admin, headers=MINIMAL, body=bulk)
         assert crowded.status == 503  # bulk has taken all that it may; those who send a little still find room
         waiting += await fill(network, small)
         refused = await asyncio.gather(*(network.publish(network.put("site", {"name": f"late {number}"})) for number in range(20)))

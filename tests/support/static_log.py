@@ -83,15 +83,21 @@ class Served:
     token: str
 
 
-@contextlib.contextmanager
-def served(log: StaticLog, folder: Path, token: str = "a-token") -> Iterator[Served]:
-    """Serve the files of `log` on loopback while inside: all but the checkpoint to bearers of `token` only."""
+def _certified(ca_file: Path) -> ssl.SSLContext:
+    """Return the context of a server on loopback, under a new CA whose certificate goes into `ca_file`."""
     authority = trustme.CA()
-    ca_file = folder / "ca.pem"
     authority.cert_pem.write_to_path(ca_file)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
+@contextlib.contextmanager
+def served(log: StaticLog, folder: Path, token: str = "a-token") -> Iterator[Served]:
+    """Serve the files of `log` on loopback while inside: all but the checkpoint to bearers of `token` only."""
+    ca_file = folder / "ca.pem"
+    context = _certified(ca_file)
 
     class Files(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -17,45 +17,19 @@ import zstandard
 from ledger.core.keys import PrivateKey
 from ledger.core.tiles import frame
 from tests.conformance import check_evidence
-from tests.functional.node.stage import Stage, Victims, staged
 from tests.support.forgery import Forgery, rewritten
 from tests.support.liar import Endless
 from tests.support.live import ledger_cli
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
+
+    from tests.functional.node.stage import Stage, Victims
 
 
 STRANGER = PrivateKey(b"stranger" * 4)
 MIB = 1024 * 1024
-
-
-@pytest.fixture(scope="session")
-def one_stage(victims: Victims, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with staged(victims, tmp_path_factory.mktemp("lies")) as one:
-        yield one
-
-
-@pytest.fixture
-async def stage(one_stage: Stage) -> Stage:
-    """One node that hears lie after lie: after each it follows an honest master."""
-    await one_stage.begin()
-    return one_stage
-
-
-@pytest.fixture
-def own_stage(victims: Victims, tmp_path: Path) -> Iterator[Stage]:
-    """A node for one test: what it hears there leaves a trace."""
-    with staged(victims, tmp_path) as one:
-        yield one
-
-
-@pytest.fixture
-def fresh_stage(victims: Victims, tmp_path: Path) -> Iterator[Stage]:
-    """A node that holds nothing yet and was not started."""
-    with staged(victims, tmp_path, fresh=True) as one:
-        yield one
 
 
 @dataclass(frozen=True, slots=True)

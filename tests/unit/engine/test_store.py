@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from functools import partial
 from typing import TYPE_CHECKING
 
 import apsw
@@ -23,9 +22,8 @@ from ledger.core.errors import (
 )
 from ledger.core.fold import Void, judge
 from ledger.core.merkle import EMPTY_ROOT, Frontier, inclusion_proof, leaf_hash, leaf_hashes, verify_inclusion
-from ledger.engine import database, digests
+from ledger.engine import digests
 from ledger.engine.digests import Tail
-from ledger.engine.headfile import HeadFile, LeftHead
 from ledger.engine.store import Store
 from tests.support.small_network import SmallNetwork
 
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ledger.core.envelope import Envelope
-    from ledger.engine.snapshot import Snapshot
     from ledger.engine.transaction import Transaction
 
 
@@ -368,80 +365,3 @@ async def add_and_raise(store: Store, envelopes: Sequence[Envelope]) -> None:
     async with store.transaction() as held:
         await held.run(lambda transaction: add_all(transaction, envelopes))
         raise ForkRiskError("undo")
-
-
-def test_the_wal_is_copied_back_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "WAL_PAGES", 4)
-    store = Store.open(tmp_path / "ledger.db", create=True)
-    before = store.path.stat().st_size
-    fill(store, [*SmallNetwork().first])
-    store._database._cleaner.submit(lambda: None).result()
-    store.write_now(lambda transaction: transaction.put_meta("x", "y" * 50_000))
-    store._database._cleaner.submit(lambda: None).result()
-    assert store.path.stat().st_size > before
-    store.close()
-
-
-def put_long(name: str, transaction: Transaction) -> None:
-    transaction.put_meta(name, "y" * 9_000)
-
-
-def test_the_wal_is_used_again_and_does_not_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "WAL_PAGES", 8)
-    store = Store.open(tmp_path / "ledger.db", create=True)
-    sizes = []
-    for number in range(60):
-        store.write_now(partial(put_long, f"x{number % 3}"))
-        store._database._cleaner.submit(lambda: None).result()
-        sizes.append(store.path.with_name("ledger.db-wal").stat().st_size)
-    assert len(set(sizes[-40:])) == 1
-    store.close()
-
-
-def test_a_reader_that_stays_does_not_make_every_commit_copy_the_wal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "WAL_PAGES", 8)
-    copies = []
-    clean = database.Database._clean
-
-    def counted(self: database.Database) -> None:
-        copies.append(self)
-        clean(self)
-
-    monkeypatch.setattr(database.Database, "_clean", counted)
-    store = Store.open(tmp_path / "ledger.db", create=True)
-
-    def read(snapshot: Snapshot) -> None:
-        snapshot.head()  # from here on the WAL cannot start over
-        for _ in range(40):
-            store.write_now(partial(put_long, "x"))
-            store._database._cleaner.submit(lambda: None).result()
-
-    store.read_now(read)
-    assert 2 <= len(copies) <= 20
-    store.close()
-
-
-# -- head.json -------------------------------------------------------------------------------------------------------
-
-
-def test_head_file_round_trip_and_refusals(tmp_path: Path) -> None:
-    file = HeadFile(tmp_path / "head.json")
-    assert file.read() is None
-    file.write(LeftHead(5, b"\x01" * 32))
-    assert file.read() == LeftHead(5, b"\x01" * 32)
-    assert file.path.stat().st_mode & 0o777 == 0o600
-    for text in (
-        b"",
-        b"{",
-        b"[]",
-        b"null",
-        b'{"size":1}',
-        b'{"size":true,"root":"' + b"0" * 64 + b'"}',
-        b'{"size":1,"root":"zz"}',
-        b"[" * 500,
-    ):
-        file.path.write_bytes(text)
-        with pytest.raises(CorruptError):
-            file.read()
-    with pytest.raises(UnavailableError):
-        HeadFile(tmp_path / "nowhere" / "head.json").write(LeftHead(0, b""))
