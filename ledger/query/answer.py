@@ -50,10 +50,14 @@ class Result:
 
 
 class SourceKin:
-    """Relatives out of a source. The second level asked for reads all policies that have a parent, once: then every level is there."""
+    """Relatives out of a source: those below are of these kinds (none: of every kind), those above of any.
 
-    def __init__(self, source: Source) -> None:
+    The second level asked for reads all policies that have a parent, once: then every level is there.
+    """
+
+    def __init__(self, source: Source, kinds: tuple[str, ...] = ()) -> None:
         self._source = source
+        self._kinds = kinds
         self._levels = 0
         self._below: dict[str, list[Policy]] | None = None
 
@@ -65,7 +69,7 @@ class SourceKin:
         """Return the live policies that name one of these ids as a parent."""
         self._levels += 1
         if self._below is None and self._levels == 1 and len(ids) <= MAX_VALUES:
-            return list(_of_values(self._source, Query(), PARENT, tuple(ids)))
+            return list(_of_values(self._source, Query(self._kinds), PARENT, tuple(ids)))
         if self._below is None:
             self._below = {}
             for policy in self.with_parent():
@@ -76,7 +80,7 @@ class SourceKin:
 
     def with_parent(self) -> Iterable[Policy]:
         """Return the live policies that have a parent."""
-        return self._source.select(Query(where=HasValue(PARENT)))
+        return self._source.select(Query(self._kinds, HasValue(PARENT)))
 
 
 def answer(query: Query, source: Source, *, now: int = 0) -> Result:
@@ -87,7 +91,7 @@ def answer(query: Query, source: Source, *, now: int = 0) -> Result:
     if query.bring.relation is None:
         return Result((), bring(rows, query.bring))
     policies = [{kind: content} for row in rows for kind, content in row.items() if isinstance(content, Mapping)]
-    found = follow(policies, query.bring.relation, SourceKin(source))
+    found = follow(policies, query.bring.relation, SourceKin(source, query.kinds))
     return Result((), bring(found.rows, query.bring), tuple(found.cycles))
 
 

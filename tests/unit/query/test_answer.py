@@ -169,6 +169,17 @@ def test_many_thousand_values_are_not_asked_for_one_by_one() -> None:
     assert source.asked == 11
 
 
+def test_what_stands_below_is_of_the_kinds_of_the_query_and_what_stands_above_of_any() -> None:
+    mixed: list[Policy] = [{"uns": {"id": "a"}}, {"part": {"id": "b", "parent": "a"}}, {"uns": {"id": "c", "parent": "b"}}]
+    for kinds, expected in (("uns", []), ("(uns, part)", ["b", "c"]), ("all", ["b", "c"]), ("(uns, other)", [])):
+        brought = answer(parse_query(f"{kinds} where id = a bring.children(*).list [id]"), Listed(mixed)).brought
+        assert brought is not None
+        assert brought.as_json() == expected
+    brought = answer(parse_query("uns where id = c bring.parents(*).list [parents]"), Listed(mixed)).brought
+    assert brought is not None
+    assert brought.as_json() == [["b", "a"]]
+
+
 def test_levels_below_the_first_are_read_at_once() -> None:
     chain: list[Policy] = [{"uns": {"id": f"u{number}", "parent": f"u{number - 1}"}} for number in range(50)]
     source = Listed(chain)
