@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ledger.core.errors import UsageError
-from ledger.query.cells import text_of
 
 from . import output
 from .policytable import policy_table, taken_apart
@@ -42,9 +41,8 @@ def _table(brought: Brought) -> str:
 
 
 def _text(brought: Brought) -> None:
-    lines = brought.lines if brought.lines is not None else [text_of(value) for value in brought.values]
-    if lines:
-        output.answer(output.as_text(lines, brought.separator))
+    if brought.values:
+        output.answer(output.as_text(brought.rows(), brought.separator))
 
 
 def _lines(lines: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ledger.query.bring import Brought, bring
 from ledger.query.evaluation import judge_of
-from ledger.query.hierarchy import follow, parents_of, policy_id, root_policies
+from ledger.query.hierarchy import Relative, follow, relative_of, root_policies
 from ledger.query.join import join
 from ledger.query.sorting import sort_policies
 from ledger.query.tree import MAX_VALUES, Among, And, HasValue, Path, Query
@@ -59,28 +59,34 @@ class SourceKin:
         self._source = source
         self._kinds = kinds
         self._levels = 0
-        self._below: dict[str, list[Policy]] | None = None
+        self._below: dict[str, list[Relative]] | None = None
 
-    def of_ids(self, ids: Collection[str]) -> list[Policy]:
+    def of_ids(self, ids: Collection[str]) -> list[Relative]:
         """Return the live policies of these ids."""
-        return list(_of_values(self._source, Query(), ID, tuple(ids)))
+        return [relative_of(policy) for policy in _of_values(self._source, Query(), ID, tuple(ids))]
 
-    def below(self, ids: Collection[str]) -> list[Policy]:
+    def below(self, ids: Collection[str]) -> list[Relative]:
         """Return the live policies that name one of these ids as a parent."""
         self._levels += 1
         if self._below is None and self._levels == 1 and len(ids) <= MAX_VALUES:
-            return list(_of_values(self._source, Query(self._kinds), PARENT, tuple(ids)))
+            return [relative_of(policy) for policy in _of_values(self._source, Query(self._kinds), PARENT, tuple(ids))]
         if self._below is None:
-            self._below = {}
-            for policy in self.with_parent():
-                for up in parents_of(policy):
-                    self._below.setdefault(up, []).append(policy)
-        found = (policy for one in sorted(ids) for policy in self._below.get(one, ()))
-        return sorted({policy_id(policy): policy for policy in found}.values(), key=policy_id)
+            self._below = _by_parent(self.with_parent())
+        below = self._below
+        found = {one.id: one for up in ids for one in below.get(up, ())}
+        return [found[one] for one in sorted(found)]
 
-    def with_parent(self) -> Iterable[Policy]:
+    def with_parent(self) -> Iterator[Relative]:
         """Return the live policies that have a parent."""
-        return self._source.select(Query(self._kinds, HasValue(PARENT)))
+        return map(relative_of, self._source.select(Query(self._kinds, HasValue(PARENT))))
+
+
+def _by_parent(found: Iterable[Relative]) -> dict[str, list[Relative]]:
+    below: dict[str, list[Relative]] = {}
+    for one in found:
+        for up in one.parents:
+            below.setdefault(up, []).append(one)
+    return below
 
 
 def answer(query: Query, source: Source, *, now: int = 0) -> Result:
@@ -112,14 +118,18 @@ def _rows(query: Query, source: Source, now: int) -> Iterable[Row]:
 def _of_values(source: Source, query: Query, path: Path | None, values: Sequence[object]) -> Iterator[Policy]:
     """Yield what a query selects that has one of the values at a path, by id; of very many values, without looking at the values."""
     if path is None or len(values) > MANY_VALUES:
-        yield from sorted(source.select(query), key=policy_id)
+        yield from sorted(source.select(query), key=_id_of)
         return
     found: dict[str, Policy] = {}
     for start in range(0, len(values), MAX_VALUES):
         among = Among(path, tuple(one for one in values[start : start + MAX_VALUES] if isinstance(one, str | int | float)))
         for policy in source.select(replace(query, where=_both(query.where, among))):
-            found.setdefault(policy_id(policy), policy)
+            found.setdefault(_id_of(policy), policy)
     yield from (found[one] for one in sorted(found))
+
+
+def _id_of(policy: Policy) -> str:
+    return relative_of(policy).id
 
 
 def _both(condition: Condition, term: Among) -> Condition:

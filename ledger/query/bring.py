@@ -7,8 +7,9 @@ Pure: rows in, `Brought` out. What comes out is JSON values only, so that every 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ledger.query.cells import ABSENT, Cell, Field, Literal, elements, present, sort_key, text_of
@@ -49,7 +50,7 @@ class Bring:
 
 @dataclass(frozen=True, slots=True)
 class Brought:
-    """What was brought: `values` are JSON; `lines` are the same as text, where that is not how the values read by themselves.
+    """What was brought: `values` are JSON; `lines` makes the same as text, where that is not how the values read by themselves.
 
     `columns` name the members of each value of a table (none: whole policies). `single`: one value, not a list of them.
     """
@@ -59,7 +60,7 @@ class Brought:
     columns: tuple[str, ...] = ()
     separator: str = "\n"
     single: bool = False
-    lines: tuple[str, ...] | None = None
+    lines: Callable[[], tuple[str, ...]] | None = field(default=None, compare=False, repr=False)
 
     @property
     def is_text(self) -> bool:
@@ -74,7 +75,11 @@ class Brought:
 
     def as_text(self) -> str:
         """Return everything as text, the separator between the rows."""
-        return self.separator.join(self.lines if self.lines is not None else map(text_of, self.values))
+        return self.separator.join(self.rows())
+
+    def rows(self) -> tuple[str, ...]:
+        """Return each row as text."""
+        return tuple(map(text_of, self.values)) if self.lines is None else self.lines()
 
 
 def bring(rows: Iterable[Row], wanted: Bring) -> Brought:
@@ -194,21 +199,35 @@ def _json(rows: Iterable[Row], wanted: Bring) -> Brought:
     return Brought(wanted.shape, tuple(values), columns, separator=wanted.separator)
 
 
-def _tree(nodes: Iterable[Row], wanted: Bring) -> Brought:
+def _tree(rows: Iterable[Row], wanted: Bring) -> Brought:
     """Give trees: nested objects with `children`, and as text a line for each node, indented by its level."""
-    fields, columns = wanted.fields, columns_of(wanted.fields)
-    values: list[object] = []
-    lines: list[str] = []
-    waiting: list[tuple[Row, list[object], int]] = [(node, values, 0) for node in reversed(tuple(nodes))]
+    nodes = tuple(rows)
+    values = nodes if not wanted.fields else _brought_nodes(nodes, wanted.fields)
+    return Brought(wanted.shape, values, columns_of(wanted.fields), wanted.separator, lines=partial(_tree_lines, nodes, wanted))
+
+
+def _brought_nodes(nodes: Sequence[Row], fields: Sequence[Field]) -> tuple[Row, ...]:
+    columns = columns_of(fields)
+    values: list[Row] = []
+    waiting = [(node, values) for node in reversed(nodes)]
     while waiting:
-        node, siblings, level = waiting.pop()
-        cells = tuple(field.of(node) for field in fields)
-        below: list[object] = []
-        brought = dict(node) if not fields else {name: cell for name, cell in zip(columns, cells, strict=True) if cell is not ABSENT}
-        siblings.append({**brought, "children": below})
-        lines.append("  " * level + (_line(wanted.parts, cells) if fields else _titled(node)))
-        waiting.extend((low, below, level + 1) for low in reversed(_children(node)))
-    return Brought(wanted.shape, tuple(values), columns, wanted.separator, lines=tuple(lines))
+        node, siblings = waiting.pop()
+        below: list[Row] = []
+        cells = ((name, field.of(node)) for name, field in zip(columns, fields, strict=True))
+        siblings.append({**{name: cell for name, cell in cells if cell is not ABSENT}, "children": below})
+        waiting.extend((low, below) for low in reversed(_children(node)))
+    return tuple(values)
+
+
+def _tree_lines(nodes: Sequence[Row], wanted: Bring) -> tuple[str, ...]:
+    lines: list[str] = []
+    waiting = [(node, 0) for node in reversed(nodes)]
+    while waiting:
+        node, level = waiting.pop()
+        text = _line(wanted.parts, tuple(field.of(node) for field in wanted.fields)) if wanted.fields else _titled(node)
+        lines.append("  " * level + text)
+        waiting.extend((low, level + 1) for low in reversed(_children(node)))
+    return tuple(lines)
 
 
 def _children(node: Row) -> list[Row]:
@@ -260,7 +279,7 @@ def _extreme(rows: Iterable[Row], wanted: Bring) -> Brought:
 def _value(name: str, value: object, wanted: Bring) -> Brought:
     if not wanted.whole:
         return Brought(name, (value,), single=True)
-    return Brought(name, ({name: value},), (name,), lines=(text_of(value),))
+    return Brought(name, ({name: value},), (name,))
 
 
 def _ip_port(rows: Iterable[Row], wanted: Bring) -> Brought:

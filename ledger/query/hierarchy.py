@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ledger.core.errors import TooLargeError
 from ledger.core.limits import LIMITS
@@ -23,18 +23,26 @@ ROOTLESS = frozenset({"cluster"})  # clusters have parents of another meaning: `
 MOST_CYCLES = 20
 
 
-class Kin(Protocol):
-    """How policies are looked up. Both take any number of ids and answer in the order of the query language: by id."""
+class Relative(NamedTuple):
+    """A policy, its id and the ids that it names as its parents, each once."""
 
-    def of_ids(self, ids: Collection[str]) -> Iterable[Policy]:
+    id: str
+    parents: tuple[str, ...]
+    policy: Policy
+
+
+class Kin(Protocol):
+    """How policies are looked up, any number of ids at once. What comes is in the order of the ids."""
+
+    def of_ids(self, ids: Collection[str]) -> Iterable[Relative]:
         """Return the live policies of these ids."""
         ...
 
-    def below(self, ids: Collection[str]) -> Iterable[Policy]:
+    def below(self, ids: Collection[str]) -> Iterable[Relative]:
         """Return the live policies that name one of these ids as a parent."""
         ...
 
-    def with_parent(self) -> Iterable[Policy]:
+    def with_parent(self) -> Iterable[Relative]:
         """Return the live policies that have the attribute `parent`."""
         ...
 
@@ -71,32 +79,28 @@ class Found:
 class _Graph:
     """What was looked up: policies by id, the ids next to each (above or below, as asked), and what was met below, nearest first."""
 
-    policies: dict[str, Policy] = field(default_factory=dict)
+    relatives: dict[str, Relative]
     near: dict[str, list[str]] = field(default_factory=dict)
     met: dict[str, None] = field(default_factory=dict)
 
 
-def policy_id(policy: Policy) -> str:
-    """Return the id of a shown policy."""
-    return str(content_of(policy).get("id", ""))
-
-
-def content_of(policy: Policy) -> Mapping[str, object]:
-    """Return what stands under the kind; of a policy of another shape, nothing."""
+def relative_of(policy: Policy) -> Relative:
+    """Take apart a policy as it is shown."""
     content = next(iter(policy.values()), None)
-    return content if isinstance(content, Mapping) else {}
-
-
-def parents_of(policy: Policy) -> list[str]:
-    """Return the ids that a policy names as its parents, each once."""
-    named = content_of(policy).get(PARENT)
-    found = named if isinstance(named, list | tuple) else [named]
-    return list(dict.fromkeys(one for one in found if isinstance(one, str) and one))
+    if not isinstance(content, Mapping):
+        return Relative("", (), policy)
+    named = content.get(PARENT)
+    if isinstance(named, str):
+        parents: tuple[str, ...] = (named,) if named else ()
+    else:
+        several = named if isinstance(named, list | tuple) else ()
+        parents = tuple(dict.fromkeys(one for one in several if isinstance(one, str) and one))
+    return Relative(str(content.get("id", "")), parents, policy)
 
 
 def follow(rows: Iterable[Policy], relation: Relation, kin: Kin) -> Found:
     """Return the relatives of the rows. Raises `TooLargeError` beyond `LIMITS.relatives`, or for a tree of too many levels."""
-    chosen = {policy_id(row): row for row in rows}
+    chosen = {one.id: one for one in map(relative_of, rows)}
     if relation.name == "children":
         return _children(chosen, relation.depth, kin)
     if relation.name == "tree":
@@ -106,25 +110,25 @@ def follow(rows: Iterable[Policy], relation: Relation, kin: Kin) -> Found:
 
 def root_policies(kin: Kin, roots: Roots) -> list[Policy]:
     """Return the policies that others name as parent and that name none themselves."""
-    named = {one for policy in kin.with_parent() for one in parents_of(policy)}
-    return [policy for policy in kin.of_ids(named) if not parents_of(policy) and roots.has(next(iter(policy)))]
+    named = {up for one in kin.with_parent() for up in one.parents}
+    return [one.policy for one in kin.of_ids(named) if not one.parents and roots.has(next(iter(one.policy)))]
 
 
-def _children(chosen: Mapping[str, Policy], depth: int | None, kin: Kin) -> Found:
+def _children(chosen: Mapping[str, Relative], depth: int | None, kin: Kin) -> Found:
     """Give every policy below the chosen ones, nearest first, each once."""
     graph = _look_down(chosen, depth, kin)
-    return Found([dict(graph.policies[one]) for one in graph.met], cycles_in(graph.near))
+    return Found([dict(graph.relatives[one].policy) for one in graph.met], cycles_in(graph.near))
 
 
-def _parents(chosen: Mapping[str, Policy], depth: int | None, kin: Kin) -> Found:
+def _parents(chosen: Mapping[str, Relative], depth: int | None, kin: Kin) -> Found:
     """Give the chosen policies, each with `parents`: the ids above it, nearest first."""
     graph = _look_up(chosen, depth, kin)
     rows: list[dict[str, object]] = []
     left = LIMITS.relatives
-    for one, policy in chosen.items():
+    for one, relative in chosen.items():
         above = _above(one, depth, graph.near, left)
         left -= len(above)
-        rows.append({**policy, "parents": above})
+        rows.append({**relative.policy, "parents": above})
     return Found(rows, cycles_in(graph.near, up=True))
 
 
@@ -139,18 +143,18 @@ def _above(one: str, depth: int | None, near: Mapping[str, Sequence[str]], most:
     return list(found)
 
 
-def _paths(chosen: Mapping[str, Policy], depth: int | None, kin: Kin) -> Found:
+def _paths(chosen: Mapping[str, Relative], depth: int | None, kin: Kin) -> Found:
     """Give the chosen policies, each with `paths`: every way from a root down to it, as a list of `{kind, id, name}`."""
     graph = _look_up(chosen, depth, kin)
-    steps = {one: _step(policy) for one, policy in graph.policies.items()}
+    steps = {one: _step(relative) for one, relative in graph.relatives.items()}
     rows: list[dict[str, object]] = []
     left = LIMITS.relatives
-    for one, policy in chosen.items():
+    for one, relative in chosen.items():
         ways = []
         for way in _ways(one, depth, graph.near, left):
             left -= len(way)
             ways.append([steps[up] for up in reversed(way)])
-        rows.append({**policy, "paths": ways})
+        rows.append({**relative.policy, "paths": ways})
     return Found(rows, cycles_in(graph.near, up=True))
 
 
@@ -177,12 +181,15 @@ def _ways(one: str, depth: int | None, near: Mapping[str, Sequence[str]], most: 
             waiting.append(iter(near.get(up, ())))
 
 
-def _step(policy: Policy) -> dict[str, object]:
-    content = content_of(policy)
-    return {"kind": next(iter(policy)), **{name: content[name] for name in ("id", "name") if name in content}}
+def _step(relative: Relative) -> dict[str, object]:
+    kind, content = next(iter(relative.policy.items()))
+    step: dict[str, object] = {"kind": kind, "id": relative.id}
+    if isinstance(content, Mapping) and "name" in content:
+        step["name"] = content["name"]
+    return step
 
 
-def _tree(chosen: Mapping[str, Policy], depth: int | None, kin: Kin) -> Found:
+def _tree(chosen: Mapping[str, Relative], depth: int | None, kin: Kin) -> Found:
     """Give the chosen policies that stand below no other of them, each with `children`, and so on down."""
     graph = _look_down(chosen, depth, kin)
     tops = _tops(chosen, graph.near)
@@ -194,7 +201,7 @@ def _tree(chosen: Mapping[str, Policy], depth: int | None, kin: Kin) -> Found:
         made += 1
         _charge(made, LIMITS.relatives)
         below: list[dict[str, object]] = []
-        siblings.append({**graph.policies[one], "children": below})
+        siblings.append({**graph.relatives[one].policy, "children": below})
         if depth is not None and len(way) >= depth:
             continue
         if len(way) >= LIMITS.tree_levels:
@@ -207,7 +214,7 @@ def _tree(chosen: Mapping[str, Policy], depth: int | None, kin: Kin) -> Found:
     return Found(nodes, cycles_in(graph.near))
 
 
-def _tops(chosen: Mapping[str, Policy], near: Mapping[str, Sequence[str]]) -> list[str]:
+def _tops(chosen: Mapping[str, Relative], near: Mapping[str, Sequence[str]]) -> list[str]:
     """Return what the chosen policies hang under: those that are below no other; of a circle of them, the first."""
     lower = {low for below in near.values() for low in below}
     tops = [one for one in chosen if one not in lower]
@@ -229,37 +236,36 @@ def _reached(start: Iterable[str], near: Mapping[str, Sequence[str]]) -> set[str
     return reached
 
 
-def _look_down(chosen: Mapping[str, Policy], depth: int | None, kin: Kin) -> _Graph:
+def _look_down(chosen: Mapping[str, Relative], depth: int | None, kin: Kin) -> _Graph:
     graph = _Graph(dict(chosen))
-    level, steps = list(chosen), 0
+    level, steps = set(chosen), 0
     while level and (depth is None or steps < depth):
-        asked, fresh = set(level), []
-        for policy in kin.below(asked):
-            low = policy_id(policy)
-            graph.met[low] = None
-            for up in parents_of(policy):
-                if up in asked:
-                    graph.near.setdefault(up, []).append(low)
-            if low not in graph.policies:
-                graph.policies[low] = policy
-                fresh.append(low)
+        fresh: set[str] = set()
+        for one in kin.below(level):
+            graph.met[one.id] = None
+            for up in one.parents:
+                if up in level:
+                    graph.near.setdefault(up, []).append(one.id)
+            if one.id not in graph.relatives:
+                graph.relatives[one.id] = one
+                fresh.add(one.id)
         level, steps = fresh, steps + 1
-        _charge(len(graph.policies), LIMITS.relatives)
+        _charge(len(graph.relatives), LIMITS.relatives)
     return graph
 
 
-def _look_up(chosen: Mapping[str, Policy], depth: int | None, kin: Kin) -> _Graph:
+def _look_up(chosen: Mapping[str, Relative], depth: int | None, kin: Kin) -> _Graph:
     graph = _Graph(dict(chosen))
-    level: list[Policy] = list(chosen.values())
+    level: list[Relative] = list(chosen.values())
     steps = 0
     while level and (depth is None or steps < depth):
-        wanted = dict.fromkeys(up for policy in level for up in parents_of(policy) if up not in graph.policies)
+        wanted = dict.fromkeys(up for one in level for up in one.parents if up not in graph.relatives)
         fresh = list(kin.of_ids(wanted)) if wanted else []
-        graph.policies.update((policy_id(policy), policy) for policy in fresh)
-        for policy in level:
-            graph.near[policy_id(policy)] = [up for up in parents_of(policy) if up in graph.policies]
+        graph.relatives.update((one.id, one) for one in fresh)
+        for one in level:
+            graph.near[one.id] = [up for up in one.parents if up in graph.relatives]
         level, steps = fresh, steps + 1
-        _charge(len(graph.policies), LIMITS.relatives)
+        _charge(len(graph.relatives), LIMITS.relatives)
     return graph
 
 

@@ -4,32 +4,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ledger.query.hierarchy import content_of, parents_of, policy_id
+from ledger.query.hierarchy import relative_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from ledger.query.hierarchy import Policy
+    from ledger.query.hierarchy import Policy, Relative
 
 
 class ListedKin:
     """`Kin` over a list, counting the look-ups."""
 
     def __init__(self, policies: list[Policy]) -> None:
-        self.policies = sorted(policies, key=policy_id)
+        self.policies = sorted(map(relative_of, policies), key=lambda one: one.id)
         self.asked = 0
 
-    def of_ids(self, ids: Collection[str]) -> list[Policy]:
+    def of_ids(self, ids: Collection[str]) -> list[Relative]:
         self.asked += 1
-        return [policy for policy in self.policies if policy_id(policy) in ids]
+        return [one for one in self.policies if one.id in ids]
 
-    def below(self, ids: Collection[str]) -> list[Policy]:
+    def below(self, ids: Collection[str]) -> list[Relative]:
         self.asked += 1
-        return [policy for policy in self.policies if any(up in ids for up in parents_of(policy))]
+        return [one for one in self.policies if any(up in ids for up in one.parents)]
 
-    def with_parent(self) -> list[Policy]:
+    def with_parent(self) -> list[Relative]:
         self.asked += 1
-        return [policy for policy in self.policies if "parent" in content_of(policy)]
+        return [one for one in self.policies if one.parents]
+
+
+def policy_id(policy: Policy) -> str:
+    """Return the id of a policy, or of the first policy of a row."""
+    return relative_of(policy).id
 
 
 def uns(one: str, *parents: str, kind: str = "uns") -> Policy:

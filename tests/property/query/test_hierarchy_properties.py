@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.core.errors import TooLargeError
-from ledger.query.hierarchy import Policy, Relation, Roots, cycles_in, follow, policy_id, root_policies
-from tests.support.kin import ListedKin, uns
+from ledger.query.hierarchy import Policy, Relation, Roots, cycles_in, follow, root_policies
+from tests.support.kin import ListedKin, policy_id, uns
 
 NODES = "abcdefgh"
 GRAPHS = st.fixed_dictionaries({one: st.lists(st.sampled_from(NODES + "xy"), max_size=3, unique=True) for one in NODES})

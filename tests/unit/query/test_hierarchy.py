@@ -8,13 +8,13 @@ import pytest
 
 from ledger.core.errors import TooLargeError
 from ledger.core.limits import LIMITS
-from ledger.query.hierarchy import Relation, Roots, follow, policy_id, root_policies
-from tests.support.kin import ListedKin, uns
+from ledger.query.hierarchy import Relation, Roots, follow, relative_of, root_policies
+from tests.support.kin import ListedKin, policy_id, uns
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from ledger.query.hierarchy import Policy
+    from ledger.query.hierarchy import Policy, Relative
 
 # plant > (hall > (m1, m2), yard);  m2 stands below yard, too;  lost names a parent that is not there;  alone has no relatives
 PLANT = [
@@ -128,13 +128,13 @@ def test_a_level_costs_one_look_up() -> None:
 
 def test_a_chain_of_ten_thousand_needs_no_recursion() -> None:
     chain = [uns("n0"), *(uns(f"n{number}", f"n{number - 1}") for number in range(1, 10_000))]
-    near = {policy_id(policy): policy for policy in chain}
+    near = {policy_id(policy): relative_of(policy) for policy in chain}
 
     class Chain(ListedKin):
-        def of_ids(self, ids: Collection[str]) -> list[Policy]:
+        def of_ids(self, ids: Collection[str]) -> list[Relative]:
             return [near[one] for one in ids if one in near]
 
-        def below(self, ids: Collection[str]) -> list[Policy]:
+        def below(self, ids: Collection[str]) -> list[Relative]:
             return [near[low] for one in ids if (low := f"n{int(one[1:]) + 1}") in near]
 
     kin = Chain(chain)
