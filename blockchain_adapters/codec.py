@@ -3,8 +3,9 @@
 A batch is one codec byte and what that codec makes of 1 to 1,000 entries. Whatever is not exactly that holds no entries: `decode` says
 so by FormatError, and a reader goes on. Every step is bounded before it is taken; no batch inflates beyond 4 MiB.
 
-Codec 0x02 is `0x02 ‖ varint(length of C) ‖ C ‖ raw`. C is one zstd frame (RFC 8878) that states its content's size, written with the
-frozen dictionary as raw content. Inflated it is, varints being LEB128 without needless bytes and lines ending by 0x0A:
+Codec 0x02 is `0x02 ‖ varint(length of C) ‖ C ‖ raw`. C is one zstd frame (RFC 8878) of a single segment that states its content's size,
+without checksum and dictionary id, written with the frozen dictionary as raw content. Inflated it is, varints being LEB128 of at most 4
+bytes without needless ones, and lines ending by 0x0A, at most 300,000 of them from the keyids on:
 
     number of entries, number of shapes, the shapes, one a line,
     for each entry the number of its shape, from 1; 0 for one that stands verbatim,
@@ -39,6 +40,9 @@ PLAIN: Final = 0x01
 PACKED: Final = 0x02
 LEVEL: Final = 19
 
+_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+_CHOICES: Final = 0x3F  # of the frame header's descriptor, all but how many bytes state the size (RFC 8878, 3.1.1.1.1)
+_SINGLE_SEGMENT: Final = 0x20
 _LINE: Final = b"\n"
 _VERBATIM: Final = 0
 _MAX_LINES: Final = 300_000  # 1,000 entries of 256 values and 16 signers, with room
@@ -204,9 +208,11 @@ def _unpack(batch: bytes) -> list[bytes]:
 
 
 def _decompress(frame_of_tokens: bytes) -> bytes:
+    # Readers must agree on every byte, and zstd's decoders differ on what a frame may ask for: so a frame asks for nothing.
+    if frame_of_tokens[:4] != _MAGIC or len(frame_of_tokens) <= len(_MAGIC) or frame_of_tokens[4] & _CHOICES != _SINGLE_SEGMENT:
+        raise FormatError("not a frame of one segment that states its size, without checksum and dictionary id")
     try:
-        size = zstandard.frame_content_size(frame_of_tokens)
-        if not 0 <= size <= LIMITS.inflated:
+        if not 0 <= zstandard.frame_content_size(frame_of_tokens) <= LIMITS.inflated:
             raise FormatError("the frame does not state a size of at most 4 MiB")
         return zstandard.ZstdDecompressor(dict_data=_dictionary()).decompress(frame_of_tokens, allow_extra_data=False)
     except zstandard.ZstdError as error:

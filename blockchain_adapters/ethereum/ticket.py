@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from typing import Any
-
-import orjson
 
 from blockchain_adapters.ethereum.fees import Fees
 from ledger.core.errors import CorruptError
@@ -65,14 +64,14 @@ class Ticket:
         found = self.receipt
         receipt = None if found is None else [found.transaction, found.block, found.block_hash, found.gas, found.price]
         facts = {"nonce": self.nonce, "gas": self.gas, "expected": self.expected, "offers": offers, "receipt": receipt}
-        return Draft(place, orjson.dumps(facts) + _END + self.call)
+        return Draft(place, json.dumps(facts).encode() + _END + self.call)
 
 
 def parse_ticket(text: bytes) -> Ticket:
     """Return the ticket that the journal kept. CorruptError when it is none."""
     head, end, call = text.partition(_END)
     try:
-        facts: dict[str, Any] = orjson.loads(head)
+        facts: dict[str, Any] = json.loads(head)
         offers = tuple(Offer(name, Fees(fee, tip), made) for name, fee, tip, made in facts["offers"])
         receipt = None if facts["receipt"] is None else Receipt(*facts["receipt"])
         ticket = Ticket(facts["nonce"], facts["gas"], call, offers, facts["expected"], receipt)

@@ -97,6 +97,7 @@ class Submissions:
 
         def work(connection: apsw.Connection) -> Submission:
             now = self._clock.now()
+            _require_queued(connection, operations)
             connection.execute(
                 "INSERT INTO submission(target, state, place, ticket, created, changed) VALUES(?,?,?,?,?,?)",
                 (self.target, State.SENT.value, draft.place, draft.ticket, now, now),
@@ -218,6 +219,13 @@ class Submissions:
             " WHERE number IN (SELECT operation FROM carried WHERE submission=?)",
             (state.value, reason, place, int(state is State.SENT), self._clock.now(), number),
         )
+
+
+def _require_queued(connection: apsw.Connection, operations: Iterable[int]) -> None:
+    for one in operations:
+        row = connection.execute("SELECT state FROM operation WHERE number=?", (one,)).fetchone()
+        if row is None or row[0] != State.QUEUED.value:
+            raise ConflictError(f"operation {one} is not queued: it cannot be sent", number=one)
 
 
 def _get(connection: apsw.Connection, number: int) -> Submission:
