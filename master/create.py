@@ -27,8 +27,9 @@ from ledger.engine.signing import SequencerKeys, clock_vkey, log_vkey
 from ledger.home.files import create_file, sync_directory
 from ledger.home.home import Home
 from ledger.home.url import parse_ledger_url
+from ledger.kinds import standard_schemas
 
-from .defaults import FRESH_FOR_SECONDS, STALE_AFTER_SECONDS, STATE_EVERY, default_permissions, default_schemas, permissions_id
+from .defaults import FRESH_FOR_SECONDS, STALE_AFTER_SECONDS, STATE_EVERY, default_permissions, permissions_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -207,7 +208,7 @@ class _Founding:
         """Return the statements after the root: permissions, schemas, the first members."""
         wanted: list[tuple[str, str, JSONObject, PrivateKey | None]] = []
         wanted += [("permissions", policy_id, body, None) for policy_id, body in default_permissions().items()]
-        wanted += [("schema", policy_id, body, None) for policy_id, body in default_schemas().items()]
+        wanted += [("schema", policy_id, body, None) for policy_id, body in standard_schemas().items()]
         members = [(ADMIN, "admin", "member")] + ([] if self._database is not None else [(SERVER, "service", "server")])
         for name, kind, key in members:
             body: JSONObject = {"name": name, "type": kind, "key": self._keys[key].public.text, "permissions": [permissions_id(kind)]}

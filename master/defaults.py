@@ -1,7 +1,6 @@
-"""What `create network` publishes beside the root: permissions a newcomer can be given, and AnyLog's rules.
+"""What `create network` publishes beside the root and the standard schemas (`ledger.kinds`): permissions a newcomer can be given.
 
-The permissions are documented in docs/security.md, the rules in docs/concepts.md. Both are ordinary
-policies: a network changes them by publishing others.
+They are documented in docs/security.md, and ordinary policies: a network changes them by publishing others.
 """
 
 from __future__ import annotations
@@ -37,26 +36,3 @@ def default_permissions() -> dict[str, dict[str, JSON]]:
     allow: dict[str, list[JSON]] = {"node": own, "user": own, "service": [], "admin": everything}
     grant: list[JSON] = [permissions_id(name) for name in MEMBER_TYPES]
     return {permissions_id(name): {"name": name, "allow": allow[name], "grant": grant if name == "admin" else []} for name in MEMBER_TYPES}
-
-
-def default_schemas() -> dict[str, dict[str, JSON]]:
-    """Return the bodies of the default schemas, by policy id: AnyLog's uniqueness and references (FORMATS 7).
-
-    What depends on more than equality (a child cluster shares its parent's name; tables inside a cluster)
-    is left to authors and admission.
-    """
-    unique: dict[str, list[JSON]] = {
-        "operator": [["name"], ["ip", "port"], ["cluster", "member"]],
-        "cluster": [],
-        "table": [["dbms", "name"]],
-        "bucket": [["name"]],
-        "license": [["activation_key"]],
-        "tag": [["dbms", "table"]],
-        "uns": [["namespace"], ["dbms", "table", "name"]],
-    }
-    refs: dict[str, list[JSON]] = {
-        "operator": [{"attr": "cluster", "kind": "cluster", "drop": "refuse"}],
-        "cluster": [{"attr": "parent", "kind": "cluster", "drop": "refuse"}],
-        "uns": [{"attr": "parent", "kind": "uns", "drop": "refuse"}],
-    }
-    return {f"schema.{kind}": {"kind": kind, "unique": sets, "refs": refs.get(kind, [])} for kind, sets in unique.items()}

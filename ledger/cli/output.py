@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from ledger.core.errors import LedgerError
 
+MAX_FAULTS = 40  # named to people; `-o json` and the library name all
 MAX_CELL = 64  # a digest
 # Control characters, and those that turn the direction of what stands around them.
 UNSHOWN = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -70,7 +71,20 @@ def as_text(lines: Sequence[str], separator: str) -> str:
 def failure(error: LedgerError, about: str = "") -> None:
     """Say what went wrong and what to do, one line each."""
     note(f"error: {about}{_one_line(error.message)} [{error.code}]")
+    for line in _faults(error.context.get("policies")):
+        note(f"  {line}")
     note(f"  {_one_line(error.hint)}")
+
+
+def _faults(policies: object) -> Iterator[str]:
+    """Yield a line for each fault of policies that break rules of their kinds, when there are more than the message names."""
+    found = [one for one in policies if isinstance(one, dict)] if isinstance(policies, list) else []
+    lines = [(one, fault) for one in found for fault in one.get("faults", ()) if isinstance(fault, dict)]
+    for one, fault in lines[:MAX_FAULTS] if len(lines) > 1 else ():
+        which = f"{one.get('kind')} {one.get('id')} " if len(found) > 1 else ""
+        yield _one_line(f"{which}{fault.get('pointer')}: expected {fault.get('expected')}, found {fault.get('found')}")
+    if len(lines) > MAX_FAULTS:
+        yield f"and {len(lines) - MAX_FAULTS} more"
 
 
 def _one_line(text: str) -> str:

@@ -12,7 +12,7 @@ A cancelled publish may have been published: ask for it by its digest, or publis
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
@@ -29,8 +29,9 @@ from ledger.client.publishing import Manner, Pen, Publisher, dropped, patched
 from ledger.client.queue import Queue, Ways, operation_facts
 from ledger.client.receipts import ReceiptJudge, stored_receipt
 from ledger.client.report import describe, freshness
+from ledger.client.ruling import Ruling
 from ledger.core.canonical import parse_time
-from ledger.core.errors import NotFoundError, ProofError, StaleError, UnsupportedError, UsageError
+from ledger.core.errors import NotFoundError, ProofError, StaleError, UnavailableError, UnsupportedError, UsageError
 from ledger.core.limits import LIMITS
 from ledger.core.trust.good import parse_claim
 
@@ -113,11 +114,16 @@ class LedgerClient:
     ) -> AsyncIterator[Published]:
         """Sign policies and publish them; yield one result each, in order. A refusal is a result, not an exception.
 
-        With `expect`, only after that version. Raises FormatError for what is no policy, before anything is sent, and
+        Defaults of their schemas are filled in first. With `expect`, only after that version. Before anything is sent raises FormatError
+        for what is no policy, and SchemaMismatchError or ConflictError for what breaks the rules of its kind: `policies` in its context
+        names every fault of all of them. Raises
         UnreachableError, BusyError or OutcomeUnknown when the ledger gives no answer. With `queue` it raises none of these three:
         what cannot be delivered is kept in the home's journal and delivered later. What waits there already goes first.
         """
-        wishes = [put(parse_draft(policy)) for policy in policies]
+        drafts = [parse_draft(policy) for policy in policies]
+        with suppress(*((UnavailableError,) if queue else ())):
+            await self._fresh_copy(only_empty=True)
+        wishes = [put(draft) for draft in await self._ruling().require(drafts)]
         manner = Manner(expect, as_root, dry_run)
         if queue:
             for result in await self._publish_queued(wishes, manner):
@@ -138,6 +144,7 @@ class LedgerClient:
     async def patch(self, policy_id: str, change: JSONObject, *, expect: str | None = None, as_root: bool = False) -> Published:
         """Merge `change` into a policy (RFC 7396). Raises the error that refuses it."""
         await self._fresh_copy()
+        await self._ruling().require_patch(policy_id, change)
         record = (await self.reader.records([policy_id])).get(policy_id)
         return await self.submit(patched(record, policy_id, change), Manner(expect, as_root))
 
@@ -146,6 +153,9 @@ class LedgerClient:
         await self._fresh_copy()
         record = (await self.reader.records([policy_id])).get(policy_id)
         return await self.submit(dropped(record, policy_id), Manner(expect, as_root))
+
+    def _ruling(self) -> Ruling:
+        return Ruling(self.copy.store, self._refresh)
 
     async def submit(self, wish: Wish, manner: Manner) -> Published:
         """Publish one wish, in this manner. Raises the error that refuses it."""

@@ -9,6 +9,7 @@ problems and exit codes of `ledger-cli`. A class that is not listed there inheri
     │   ├── FormatError         bytes that break a rule of docs/formats.md
     │   ├── UsageError          a wrong option, setting or argument
     │   │   └── MissingExtraError
+    │   ├── SchemaMismatchError policies that break the schemas of their kinds
     │   ├── TooLargeError
     │   └── TooCostlyError      a query that looks at too much
     ├── AccessError
@@ -87,6 +88,13 @@ class MissingExtraError(UsageError):
     """An optional part of the product is not installed."""
 
     code = "missing-extra"
+
+
+class SchemaMismatchError(InvalidError):
+    """Policies that break the JSON Schema of their kind, or a rule beside it; `policies` in the context names every fault."""
+
+    code = "schema-mismatch"
+    advice = "`ledger-cli explain KIND` says what the network wants of a kind."
 
 
 class TooLargeError(InvalidError):

@@ -10,7 +10,7 @@ network, 8 keys, 9 signatures.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ledger.core.authority import Author, author_of, check_authority, check_mark, check_root
@@ -46,14 +46,16 @@ Check = Callable[[PublicKey, bytes, bytes], bool]
 
 @dataclass(frozen=True, slots=True)
 class Void:
-    """The entry changes nothing. `code` is that of the error a publisher gets."""
+    """The entry changes nothing. `code` is that of the error a publisher gets; `other` the id of the policy that stands in the way."""
 
     code: str
     reason: str
+    other: str | None = field(default=None, compare=False)
 
     def error(self) -> LedgerError:
         """Return the error to refuse the statement with, were it not in the log."""
-        return error_class(self.code)(self.reason)
+        context = {} if self.other is None else {"other": self.other}
+        return error_class(self.code)(self.reason, **context)
 
 
 class _Quorum(NamedTuple):
@@ -82,7 +84,8 @@ def judge(view: StateView, entry: Envelope | bytes, index: int, *, check: Check 
             accepted, quorum = _judge_policy(view, statement, change, root, index)
         _check_signatures(envelope, quorum, check)
     except (InvalidError, AccessError, ConflictError, SignatureError) as error:
-        return Void(error.code, error.message)
+        other = error.context.get("other")
+        return Void(error.code, error.message, other if isinstance(other, str) else None)
     return accepted
 
 

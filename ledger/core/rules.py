@@ -38,7 +38,7 @@ def check_drop(view: StateView, kind: str, policy_id: str) -> None:
             continue
         schema = schema_of(view, referrer.kind)
         if schema is not None and _refuses(schema.content, referrer.body, kind, policy_id):
-            raise ConflictError(f"{referrer.kind} {referrer_id} refers to it")
+            raise ConflictError(f"{referrer.kind} {referrer_id} refers to it", other=referrer_id)
 
 
 def _refuses(schema: JSONObject, body: JSONObject, kind: str, policy_id: str) -> bool:
@@ -66,7 +66,7 @@ def _check_unique(view: StateView, kind: str, policy_id: str, names: list[JSON],
         if other is None or other.body is None or other.kind != kind or other_id == policy_id:
             continue
         if lookup_unique(kind, names, other.body) == lookup:
-            raise ConflictError(f"{kind} {other_id} has the same {', '.join(map(str, names))}")
+            raise ConflictError(f"{kind} {other_id} has the same {', '.join(map(str, names))}", other=other_id)
 
 
 def _check_reference(view: StateView, policy_id: str, value: JSON, kind: str) -> None:

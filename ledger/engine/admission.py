@@ -16,6 +16,8 @@ from ledger.core.trust.roots import Continues, parse_continues
 from ledger.engine.signatures import NONE, Good
 from ledger.engine.signing import placed_roots
 from ledger.engine.transaction import MARKED
+from ledger.kinds import Faulty, Rulebook, fault_error
+from ledger.kinds.rulebook import SCHEMA
 
 if TYPE_CHECKING:
     import asyncio
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from ledger.core.fold import Check
     from ledger.core.ports import Signer
     from ledger.core.root import Root
-    from ledger.core.state import Accepted
+    from ledger.core.state import Accepted, Record
     from ledger.engine.transaction import Transaction
 
 
@@ -82,6 +84,7 @@ class Admission:
         self._transaction = transaction
         self._check = check
         self._may_grow = may_grow
+        self._rules = Rulebook(transaction.view)
         self._ended = False
         self._marks = 0
         self._placed: dict[str, int] = {}
@@ -123,9 +126,19 @@ class Admission:
             known = self._placed.get(statement.digest)
             first = self._transaction.find(statement.digest) if known is None else known
             return Refused(verdict.error()) if first is None else Placed(first, statement.digest)
+        refusal = self._refusal(verdict.records[0])
+        if refusal is not None:
+            return Refused(refusal)
         self._place(envelope, verdict)
         self._placed[statement.digest] = index
         return Placed(index, statement.digest)
+
+    def _refusal(self, record: Record) -> LedgerError | None:
+        """Return why a version that the fold accepts is not taken here: the rules of its kind that the fold does not know."""
+        if record.body is None:
+            return None
+        faults = self._rules.faults(record.kind, record.id, record.body)
+        return fault_error([Faulty(record.kind, record.id, tuple(faults))]) if faults else None
 
     def _misplaced(self, statement: Statement) -> ConflictError | None:
         """Return why a root that brings a new `continues` in would make a log that nobody follows, None for any other statement."""
@@ -146,7 +159,9 @@ class Admission:
         self.entries.append(envelope.entry)
         if statement.kind in AUTHORITY_KINDS and statement.kind != MARK:
             self.authority.append(envelope.entry)
-        if envelope.statement.kind == ROOT:
+        if statement.kind == SCHEMA:
+            self._rules = Rulebook(self._transaction.view)
+        if statement.kind == ROOT:
             self._ended = not self._may_grow(self._transaction)
 
     # -- marks ---------------------------------------------------------------------------------------------------

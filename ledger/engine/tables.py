@@ -40,6 +40,7 @@ CREATE TABLE version(
 );
 CREATE INDEX version_id ON version(id);
 CREATE INDEX version_kind ON version(kind, to_index);
+CREATE INDEX version_cluster ON version(json_extract(body, '$.name')) WHERE kind='cluster' AND live AND to_index IS NULL;
 CREATE TABLE keyrec(keyid TEXT PRIMARY KEY, id TEXT NOT NULL, idx INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE lookup(
   key BLOB NOT NULL,

@@ -148,6 +148,12 @@ class SqlState:
         """Return the kinds that ever had a policy in the log, sorted bytewise. Some may have none in this state."""
         return sorted(row[0] for row in self._connection.execute("SELECT DISTINCT kind FROM version"))
 
+    def clusters_named(self, name: str) -> Iterable[Record]:
+        """Return the live clusters of that name."""
+        found = f"kind='cluster' AND live AND {self._now} AND json_extract(body, '$.name')={self._next}"
+        sql = f"SELECT {_COLUMNS} FROM version WHERE {found}"  # noqa: S608 - all ours
+        return [record_of(row) for row in self._connection.execute(sql, (*self._bind, name))]
+
     def state_lines(self, kind: str) -> Iterator[tuple[str, bytes]]:
         """Yield (id, state line) of a kind, dropped policies too; of the key records for kind ""."""
         if kind == "":
@@ -259,6 +265,11 @@ class WritableState(SqlState):
         """See StateView."""
         self.flush()
         return super().of_kind(kind)
+
+    def clusters_named(self, name: str) -> Iterable[Record]:
+        """See SqlState."""
+        self.flush()
+        return super().clusters_named(name)
 
     def remember(self, name: str, make: Callable[[], T]) -> T:
         """See StateView."""

@@ -13,7 +13,8 @@ from ledger.core.envelope import Envelope, sign
 from ledger.core.keys import PrivateKey
 from ledger.core.root import Admin, Root
 from ledger.core.statement import Statement, derive_id
-from master.defaults import default_permissions, default_schemas, permissions_id
+from ledger.kinds import standard_schemas
+from master.defaults import default_permissions, permissions_id
 from tests.demo.airports import policies
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def make_network() -> Network:
     first = Statement("", "put", "root", "root", None, "root", IAT, root.body)
     network = first.digest
     genesis = [sign(first, [admin])]
-    for kind, bodies in (("permissions", default_permissions()), ("schema", default_schemas())):
+    for kind, bodies in (("permissions", default_permissions()), ("schema", standard_schemas())):
         genesis += [sign(Statement(network, "put", kind, name, None, "root", IAT, dict(body)), [admin]) for name, body in bodies.items()]
     member: JSONObject = {"name": "author", "type": "user", "key": author.public.text, "permissions": [permissions_id("user")]}
     genesis.append(sign(Statement(network, "put", "member", "member-author", None, "root", IAT, member), [admin, author]))

@@ -43,7 +43,7 @@ def policies(sites: int | None = None) -> Iterator[Policy]:
 
 def site_schema() -> Policy:
     """Return the rule that no two sites share an ICAO code, for an admin to publish before the sites."""
-    return {"schema": {"id": "schema-site", "kind": "site", "unique": [["icao"]], "refs": []}}
+    return {"schema": {"id": "schema.site", "kind": "site", "unique": [["icao"]], "refs": []}}
 
 
 def _chosen(airports: dict[str, airportsdata.Airport], count: int | None) -> list[str]:

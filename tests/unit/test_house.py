@@ -20,12 +20,12 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 # The runtime budget: each line of it has an ADR line with its weight (docs/adr/0006-dependencies.md).
 DIRECT = {
-    "aiohttp", "apsw", "click", "cryptography", "orjson", "prometheus-client", "psutil",
+    "aiohttp", "apsw", "click", "cryptography", "google-re2", "jsonschema", "orjson", "prometheus-client", "psutil",
     "pyjwt", "pynacl", "pyopenssl", "rfc8785", "uvloop", "zstandard",
 }  # fmt: skip
 INDIRECT = {
-    "aiohappyeyeballs", "aiosignal", "attrs", "cffi", "frozenlist", "idna", "multidict", "propcache", "pycparser",
-    "typing-extensions", "yarl",
+    "aiohappyeyeballs", "aiosignal", "attrs", "cffi", "frozenlist", "idna", "jsonschema-specifications", "multidict", "propcache",
+    "pycparser", "referencing", "rpds-py", "typing-extensions", "yarl",
 }  # fmt: skip
 
 FOREIGN_NAMES = {

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from tests.support.live import LiveNetwork
 
 POLICIES = (
-    {"operator": {"id": "acme", "name": "acme", "company": "ACME Metering", "port": 32148}},
-    {"operator": {"id": "zeta", "name": "zeta", "company": "Zeta", "port": 32149, "tags": ["a", "b"]}},
+    {"operator": {"id": "acme", "name": "acme", "company": "ACME Metering", "ip": "10.0.0.11", "port": 32148}},
+    {"operator": {"id": "zeta", "name": "zeta", "company": "Zeta", "ip": "10.0.0.12", "port": 32149, "tags": ["a", "b"]}},
     {"site": {"id": "oslo", "name": "Oslo", "lat": 59.9}},
 )
 

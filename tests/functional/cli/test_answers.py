@@ -48,8 +48,8 @@ def test_forms_of_a_query(reader: Cli) -> None:
     assert len(reader("get", "operator", "-o", "jsonl").lines) == 2
     assert reader("get", "operator", "-o", "id").out == "acme\nzeta\n"
     table = reader("get", "operator").out.splitlines()
-    assert table[0].split() == ["ID", "NAME", "COMPANY", "PORT"]
-    assert table[1].split() == ["acme", "acme", "ACME", "Metering", "32148"]
+    assert table[0].split() == ["ID", "NAME", "COMPANY", "IP", "PORT"]
+    assert table[1].split() == ["acme", "acme", "ACME", "Metering", "10.0.0.11", "32148"]
     assert reader("get", "policy", "acme", "-o", "id").out == "acme\n"
     assert reader("get", "policy", "acme", "-o", "jsonl").lines == [reader("get", "policy", "acme").json]
 
@@ -57,14 +57,14 @@ def test_forms_of_a_query(reader: Cli) -> None:
 def test_nothing_found_is_a_good_answer(reader: Cli) -> None:
     for form, out in (("table", ""), ("json", "[]\n"), ("jsonl", ""), ("id", "")):
         ran = reader("get", "nosuchkind", "-o", form).good()
-        assert (ran.out, ran.err) == (out, "0 policies at size 17\n")
+        assert (ran.out, ran.err) == (out, "0 policies at size 27\n")
 
 
 def test_a_table_of_all_kinds_stays_readable(reader: Cli) -> None:
     table = reader("get", "all").good().out.splitlines()
     assert table[0].split() == ["ID", "KIND", "ATTRIBUTES"]
     (line,) = [line for line in table if line.startswith("acme ")]
-    assert line.split(maxsplit=2)[2] == "name=acme company=ACME Metering port=32148"
+    assert line.split(maxsplit=2)[2] == "name=acme company=ACME Metering ip=10.0.0.11 port=32148"
     assert max(map(len, table)) < 140
 
 

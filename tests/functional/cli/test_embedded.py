@@ -33,9 +33,10 @@ def test_two_statements_for_one_id_in_one_file_follow_each_other(cli: Cli) -> No
 
 
 def test_a_patch_removes_what_is_null_and_keeps_the_rest(cli: Cli, tmp_path: Path) -> None:
-    cli("patch", "policy", "acme", '{"company": null, "port": 1}').good()
+    cli("patch", "policy", "acme", '{"tags": null, "city": "Oslo", "port": 1}').good()
+    cli("patch", "policy", "acme", '{"city": null}').good()
     assert cli("get", "policy", "acme").json["operator"].keys() >= {"id", "name", "port"}
-    assert "company" not in cli("get", "policy", "acme").json["operator"]
+    assert "city" not in cli("get", "policy", "acme").json["operator"]
     (tmp_path / "change.json").write_text('{"port": 2}')
     cli("patch", "policy", "acme", str(tmp_path / "change.json")).good()
     cli("patch", "policy", "acme", "-", stdin='{"note": "x"}').good()
@@ -52,7 +53,7 @@ def test_a_policy_is_dropped_once_and_comes_back_by_publishing(cli: Cli) -> None
     assert "ledger-cli history acme" in gone.err
     refused = cli("patch", "policy", "acme", '{"x": 1}')
     assert (refused.code, "history acme" in refused.err) == (1, True)
-    cli.publish({"operator": {"id": "acme", "name": "acme"}})
+    cli.publish({"operator": {"id": "acme", "name": "acme", "company": "acme", "ip": "10.0.0.11", "port": 32148}})
     assert [v["op"] for v in cli("history", "acme", "-o", "json").json] == ["put", "drop", "put"]
 
 
@@ -76,7 +77,10 @@ def test_compare_and_set_refuses_another_version_with_exit_5(cli: Cli) -> None:
 
 def test_a_dry_run_checks_everything_and_sends_nothing(cli: Cli, tmp_path: Path) -> None:
     before = cli("show", "checkpoint", "-o", "json").json["size"]
-    policies = [{"table": {"id": "t", "dbms": "d", "name": "n"}}, {"table": {"id": "u", "dbms": "d", "name": "n"}}]
+    policies = [
+        {"table": {"id": "t", "dbms": "d", "name": "n", "create": "c"}},
+        {"table": {"id": "u", "dbms": "d", "name": "n", "create": "c"}},
+    ]
     ran = cli("publish", "policy", "-", "--dry-run", "-o", "json", "--receipt-dir", str(tmp_path / "receipts"), stdin=json.dumps(policies))
     assert [one["result"] for one in ran.json] == ["checked", "refused"]
     assert ran.code == 5
@@ -227,5 +231,5 @@ def test_another_ledger_is_read_as_it_stands_and_says_so(reader: Cli, tmp_path: 
     assert nobody("get", "site", "-o", "id", METALEDGER_LEDGER=url).out == "oslo\n"
     checked = nobody("verify", "ledger", "--ledger", url, "-o", "json").good()
     assert (checked.json["verified"], "is read as it stands" in checked.err) == (True, False)
-    assert reader("get", "site", "--ledger", url).err == "1 policy at size 17\n"
+    assert reader("get", "site", "--ledger", url).err == "1 policy at size 27\n"
     assert not (tmp_path / "nobody").exists()

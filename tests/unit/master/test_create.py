@@ -13,8 +13,9 @@ from ledger.client.answers import value_of
 from ledger.client.client import LedgerClient
 from ledger.core.errors import ConflictError, LedgerError, UsageError
 from ledger.home.home import Home
+from ledger.kinds import standard_schemas
 from master.create import CreatedNetwork, NewNetwork, create_network
-from master.defaults import MEMBER_TYPES, default_permissions, default_schemas, permissions_id
+from master.defaults import MEMBER_TYPES, default_permissions, permissions_id
 from tests.support.small_network import TurnedClock
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def test_the_first_policies_are_in_force(tmp_path: Path) -> None:
 
     permissions, schemas, void = asyncio.run(shown())
     assert permissions == {permissions_id(name) for name in MEMBER_TYPES} == set(default_permissions())
-    assert schemas == set(default_schemas())
+    assert schemas == set(standard_schemas())
     assert void == []
     assert created.facts()["size"] == created.size >= len(permissions) + len(schemas) + 2
 
@@ -153,4 +154,4 @@ def test_the_first_policies_are_in_force(tmp_path: Path) -> None:
 def test_only_admins_may_grant() -> None:
     assert [name for name, body in default_permissions().items() if body["grant"]] == ["permissions.admin"]
     assert default_permissions()["permissions.service"]["allow"] == []
-    assert default_schemas()["schema.operator"]["unique"] == [["name"], ["ip", "port"], ["cluster", "member"]]
+    assert standard_schemas()["schema.operator"]["unique"] == [["name"], ["ip", "port"], ["cluster", "member"]]
