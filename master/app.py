@@ -27,6 +27,7 @@ from ledger.http.log_routes import LogRoutes, Sharing
 from ledger.http.members import StateMembers, touched
 from ledger.http.metrics import Metrics
 from ledger.http.observers import ServiceObserver
+from ledger.http.query_routes import QueryRoutes
 from ledger.http.routes import Route, RouteTable
 from ledger.http.server import HttpServer, ServerParts
 from ledger.http.service import Bound, Listeners, World, announce, withdraw
@@ -148,6 +149,7 @@ class Master:
             *LogRoutes(hub, self.store, sharing, authorizer, clock).routes(),
             *PublishRoutes(Admission(self.sequencer)).routes(),
             *ForkRoutes(self.store, self._alarm, self.home.evidence).routes(),
+            *QueryRoutes(hub, self.store, clock).routes(),
             *StateRoutes(hub, self.store, sharing).routes(),
             *TokenRoutes(assertions, issuer, verifier, clock).routes(),
             *certificates.routes(),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, Self, TypeVar
 
 import apsw
 import orjson
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from ledger.core.canonical import JSONObject
     from ledger.engine.snapshot import Snapshot
-    from ledger.engine.store import Store
     from ledger.query.plan import Access, Plan, Span
     from ledger.query.tree import Condition, Query
 
@@ -230,7 +229,19 @@ def _span_text(span: Span) -> str:
     return low if span.is_one else f"{low} <{'' if span.over else '='} key <{'' if span.under else '='} {high}"
 
 
-async def search(store: Store, work: Callable[[Search], T], *, now: int, steps: int = LIMITS.query_steps) -> T:
+class Searched(Protocol):
+    """The reads of a store that queries take (`Store` has them)."""
+
+    async def read(self, work: Callable[[Snapshot], T]) -> T:
+        """Run short work on one snapshot."""
+        ...
+
+    async def search(self, work: Callable[[Snapshot], T]) -> T:
+        """Run long work on one snapshot."""
+        ...
+
+
+async def search(store: Searched, work: Callable[[Search], T], *, now: int, steps: int = LIMITS.query_steps) -> T:
     """Run `work` on one snapshot of the store, off the event loop; twice, if it turns out to need every policy.
 
     Raises what `work` raises, and TooCostlyError when its queries take more than `steps` together. Cancelling ends them soon.

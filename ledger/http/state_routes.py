@@ -6,16 +6,12 @@ published meanwhile. Policies are shown as AnyLog's programs expect them: one ro
 
 from __future__ import annotations
 
-import base64
-import binascii
-import heapq
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import orjson
 
-from ledger.core.canonical import is_hex64, is_id, is_kind
+from ledger.core.canonical import is_hex64, is_id
 from ledger.core.errors import NotFoundError, UsageError
 from ledger.core.limits import LIMITS
 from ledger.core.receipt import MEDIA_TYPE as RECEIPT_TYPE
@@ -30,38 +26,13 @@ if TYPE_CHECKING:
     from ledger.core.canonical import JSON
     from ledger.core.state import Record
     from ledger.engine.snapshot import Snapshot, Version
-    from ledger.engine.view import SqlState
     from ledger.http.feed import Hub
     from ledger.http.log_routes import Reads, Sharing
 
 ENVELOPE_TYPE = "application/vnd.dsse.envelope.v1+json"
-CURSOR_CHARACTERS = 512
 MAX_ROOT = 10_000
 
 Marks = Callable[[], Mapping[str, object]]
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """Where the next page begins: after the id `after`, in the state at `size`."""
-
-    size: int
-    after: str
-
-    def encode(self) -> str:
-        """Return the cursor as text that goes into a URL as it is."""
-        return base64.urlsafe_b64encode(orjson.dumps([self.size, self.after])).rstrip(b"=").decode()
-
-
-def parse_cursor(text: str) -> Cursor:
-    """Return the cursor of a former answer; raise `UsageError` for anything else."""
-    try:
-        size, after = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    except (ValueError, TypeError, binascii.Error) as error:
-        raise UsageError("this is no cursor of ours") from error
-    if len(text) > CURSOR_CHARACTERS or type(size) is not int or size < 0 or not isinstance(after, str):
-        raise UsageError("this is no cursor of ours")
-    return Cursor(size, after)
 
 
 def limit_of(call: Call) -> int:
@@ -70,13 +41,6 @@ def limit_of(call: Call) -> int:
     if not 1 <= limit <= LIMITS.page:
         raise UsageError(f"limit must be 1 to {LIMITS.page}")
     return limit
-
-
-def page_of(state: SqlState, kind: str | None, after: str, most: int) -> list[Record]:
-    """Return live records of a kind, or of all, in the order of their ids, from after `after` on."""
-    kinds = state.kinds() if kind is None else [kind]
-    found = (record for one in kinds for record in state.of_kind(one) if record.id > after)
-    return heapq.nsmallest(most, found, key=lambda record: record.id)
 
 
 def shown(record: Record) -> dict[str, JSON]:
@@ -115,33 +79,14 @@ class StateRoutes:
     def routes(self) -> tuple[Route, ...]:
         """Return the routes."""
         read = ("read",)
-        page = {"kind": "kind wanted", "size": "answer for this tree size", "limit": "policies a page", "cursor": "of the former page"}
         size = {"size": "answer for this tree size"}
         versions = {"start": "index of the first version wanted", "limit": "versions a page"}
         return (
-            Route("GET", "/v1/policies", self.policies, "Live policies of a kind.", read, query=page),
             Route("GET", "/v1/policies/{id}", self.policy, "One policy, live or dropped.", read, query=size),
             Route("GET", "/v1/policies/{id}/history", self.history, "The versions of a policy, oldest first.", read, query=versions),
             Route("GET", "/v1/receipts/{digest}", self.receipt, "The receipt of a statement (C2SP tlog-proof).", read, gives="text/plain"),
             Route("GET", "/v1/roots/{n}", self.root, "The n-th signed root statement.", gives=ENVELOPE_TYPE),
         )
-
-    async def policies(self, call: Call) -> web.Response:
-        """Answer one page of the live policies of a kind, or of every kind, in the order of their ids."""
-        fields = call.only("kind", "size", "limit", "cursor")
-        kind = fields.get("kind")
-        if kind is not None and not is_kind(kind):
-            raise UsageError("kind is no kind")
-        limit = limit_of(call)
-        cursor = parse_cursor(fields["cursor"]) if "cursor" in fields else Cursor(self._size(call), "")
-        self._check_size(cursor.size)
-
-        def work(snapshot: Snapshot) -> bytes:
-            found = page_of(snapshot.state(cursor.size), kind, cursor.after, limit + 1)
-            more = Cursor(cursor.size, found[limit - 1].id).encode() if len(found) > limit else None
-            return self._encode(cursor.size, {"policies": [shown(record) for record in found[:limit]], "next": more})
-
-        return self._answer(await self._reads.read(work))
 
     async def policy(self, call: Call) -> web.Response:
         """Answer one policy: shown when it is live, described either way; 404 for an id never accepted."""

@@ -34,6 +34,7 @@ from ledger.http.health import HealthRoutes, Service
 from ledger.http.log_routes import LogRoutes, Sharing
 from ledger.http.members import StateMembers, touches_rights
 from ledger.http.metrics import Metrics
+from ledger.http.query_routes import QueryRoutes
 from ledger.http.routes import Route, RouteTable
 from ledger.http.server import HttpServer, ServerParts
 from ledger.http.service import Bound, Listeners, World, announce, withdraw
@@ -192,6 +193,7 @@ class Node:
         log_routes = LogRoutes(hub, self.store, sharing, authorizer, clock).routes()
         self._routes = (
             *(route for route in log_routes if self.settings.relay or route.path in EVERYWHERE),
+            *QueryRoutes(hub, self.store, clock, self._marks).routes(),
             *StateRoutes(hub, self.store, sharing, self._marks).routes(),
             *SyncRoute(self.following).routes(),
             *TokenRoutes(assertions, issuer, verifier, clock).routes(),

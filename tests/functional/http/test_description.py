@@ -50,6 +50,7 @@ OPERATIONS = (
     "POST /v1/certificates",
     "POST /v1/checkpoints",
     "POST /v1/entries",
+    "POST /v1/query",
     "POST /v1/token",
 )
 

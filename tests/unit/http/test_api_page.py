@@ -13,6 +13,7 @@ from ledger.core.errors import HTTP_STATUS, LedgerError, lookup
 from ledger.http.health import HealthRoutes
 from ledger.http.log_routes import LogRoutes, Sharing
 from ledger.http.openapi import describe
+from ledger.http.query_routes import QueryRoutes
 from ledger.http.routes import Route, RouteTable
 from ledger.http.state_routes import StateRoutes
 from ledger.http.token_routes import TokenRoutes
@@ -30,6 +31,7 @@ def every_route() -> tuple[Route, ...]:
     nothing: Any = None
     return (
         *LogRoutes(nothing, nothing, Sharing(public=False), nothing, nothing).routes(),
+        *QueryRoutes(nothing, nothing, nothing).routes(),
         *StateRoutes(nothing, nothing, Sharing(public=False)).routes(),
         *TokenRoutes(nothing, nothing, nothing, nothing).routes(),
         *PublishRoutes(nothing).routes(),

@@ -8,13 +8,13 @@ import orjson
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from ledger.core.errors import NotFoundError, UsageError
+from ledger.core.errors import NotFoundError
 from ledger.core.state import Record
 from ledger.engine.snapshot import Version
 from ledger.http.call import Call
 from ledger.http.feed import Hub, SignedHead
 from ledger.http.log_routes import Sharing
-from ledger.http.state_routes import Cursor, StateRoutes, parse_cursor, shown
+from ledger.http.state_routes import StateRoutes, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -91,13 +91,3 @@ def test_shown_keeps_a_date_of_its_own_and_names_the_ledger() -> None:
     assert shown(record(3)) == {"site": {"n": 3, "version": 3, "id": "site-1", "date": "2026-11-22T10:00:00Z", "ledger": "global"}}
     dated = Record("site", "s", True, "", 1, 1, "root", "root", "2026-11-22T10:00:00Z", {"date": "2020-01-01", "ledger": "mine"})
     assert shown(dated)["site"] == {"date": "2020-01-01", "ledger": "global", "id": "s"}
-
-
-def test_cursor_round_trips() -> None:
-    assert parse_cursor(Cursor(7, "a:b@c").encode()) == Cursor(7, "a:b@c")
-
-
-@pytest.mark.parametrize("text", ["", "x", "e30", "WzEsMl0", "Wy0xLCJhIl0", "W3RydWUsImEiXQ", "é", "A" * 600, "WzFd"])
-def test_cursor_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(UsageError):
-        parse_cursor(text)
