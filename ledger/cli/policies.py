@@ -272,25 +272,29 @@ def history(invocation: Invocation, policy_id: str) -> None:
 
 
 @click.command(cls=Command)
-@click.argument("kind", default="all")
+@click.argument("words", nargs=-1, metavar="[KIND [where ...]]")
 @forms("table", "jsonl")
 @common
-def watch(invocation: Invocation, kind: str) -> None:
+def watch(invocation: Invocation, words: Sequence[str]) -> None:
     """Show changes as they come, of one kind or of all; Ctrl-C ends it.
+
+    With a condition: those that make a policy enter the result, alter it there, or leave it. docs/query.md has the language.
 
     For example:
       ledger-cli watch
       ledger-cli watch operator -o jsonl
+      ledger-cli watch 'operator where company = acme and port > 32000'
     """
+    kind, clause = (words[0], " ".join(words[1:])) if words else ("all", "")
 
     async def work() -> None:
         async with invocation.client() as client:
-            async for change in client.watch():
-                if kind in ("all", change.kind):
-                    _show_change(change, invocation.form)
+            async for change in client.watch(kind, clause):
+                _show_change(change, invocation.form)
 
     run(work())
 
 
 def _show_change(change: Change, form: str) -> None:
-    output.answer(output.as_line(change.facts()) if form == "jsonl" else f"{change.index}  {change.op:6}  {change.kind}  {change.id}")
+    line = f"{change.index}  {change.op:6}  {change.effect:5}  {change.kind}  {change.id}"
+    output.answer(output.as_line(change.facts()) if form == "jsonl" else line)

@@ -89,17 +89,18 @@ class VersionSeen:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A statement that came into force."""
+    """A statement that came into force. `effect` on what is watched: it made the policy `enter`, `alter` or `leave` it."""
 
     index: int
     op: str
     kind: str
     id: str
     policy: JSONObject | None
+    effect: str
 
     def facts(self) -> dict[str, object]:
         """Return what `-o jsonl` shows."""
-        return {"index": self.index, "op": self.op, "kind": self.kind, "id": self.id, "policy": self.policy}
+        return {name: getattr(self, name) for name in ("index", "op", "effect", "kind", "id", "policy")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,33 +3,62 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Self
 
 from ledger.client.answers import Change
 from ledger.client.authoring import show
 from ledger.core.backend import NewHead
-from ledger.core.errors import BusyError, UnavailableError
+from ledger.core.errors import BusyError, UnavailableError, UsageError
 from ledger.core.limits import LIMITS
+from ledger.query import EVERYTHING, Query, judge_of, parse_get
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from ledger.client.copy import Copy
+    from ledger.core.ports import Clock
     from ledger.core.state import Record
     from ledger.engine.snapshot import Snapshot
 
 LOOK_SECONDS = 0.5
 PAGE = LIMITS.page
+EFFECTS: Final = {(False, True): "enter", (True, True): "alter", (True, False): "leave"}  # met before, met after
 
 
-async def changes(copy: Copy) -> AsyncIterator[Change]:
-    """Yield what comes into force after now. The source only says that there is more; what it is comes from the copy."""
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """Which changes are wanted: of policies that meet the query before a change, or after it."""
+
+    query: Query
+    clock: Clock
+
+    @classmethod
+    def parse(cls, kind: str, clause: str, clock: Clock) -> Self:
+        """Take a query of kinds and a condition, in two parts as `parse_get` does. Raises UsageError for one that asks for more."""
+        query = parse_get(kind, clause)
+        if replace(query, where=EVERYTHING) != Query(query.kinds):
+            raise UsageError("a watch has a condition and nothing after it", advice="Leave bring, with, order by and limit out.")
+        return cls(query, clock)
+
+    def effect(self, snapshot: Snapshot, record: Record) -> str | None:
+        """Return what the change means for the result: `enter`, `alter` or `leave`; None for nothing."""
+        if self.query.kinds and record.kind not in self.query.kinds:
+            return None
+        judge = judge_of(self.query.where, now=int(self.clock.now()))
+        before = snapshot.state(record.index).record(record.id)
+        was, is_in = (one is not None and one.live and judge(one.kind, show(one)[one.kind]) for one in (before, record))
+        return EFFECTS.get((was, is_in))
+
+
+async def changes(copy: Copy, watched: Watched) -> AsyncIterator[Change]:
+    """Yield what comes into force after now and is wanted. The source only says that there is more; what it is comes from the copy."""
     at = await copy.size()
     async for _ in _stirs(copy, at):
         size = await copy.size()
         if size > at:
-            for change in await copy.store.read(partial(read_changes, start=at, end=size)):
+            for change in await copy.store.read(partial(read_changes, start=at, end=size, watched=watched)):
                 yield change
             at = size
 
@@ -52,19 +81,20 @@ async def _stirs(copy: Copy, start: int) -> AsyncIterator[None]:
             yield
 
 
-def read_changes(snapshot: Snapshot, *, start: int, end: int) -> list[Change]:
-    """Return the versions that entries `start … end-1` made."""
+def read_changes(snapshot: Snapshot, *, start: int, end: int, watched: Watched) -> list[Change]:
+    """Return the versions that entries `start … end-1` made, of those that are wanted."""
     found: list[Change] = []
     while start < end:
         records = snapshot.changes(start, most=PAGE)
         whole = len(records) < PAGE
         last = end if whole else records[-1].index
         # An entry may make two versions, so the last entry of a full page is read again with the next.
-        found += [_change(record) for record in records if record.index < min(end, last)]
+        told = (record for record in records if record.index < min(end, last))
+        found += [_change(record, effect) for record in told if (effect := watched.effect(snapshot, record)) is not None]
         start = last
     return found
 
 
-def _change(record: Record) -> Change:
+def _change(record: Record, effect: str) -> Change:
     op = "put" if record.first == record.index else "change"
-    return Change(record.index, op if record.live else "drop", record.kind, record.id, show(record) if record.live else None)
+    return Change(record.index, op if record.live else "drop", record.kind, record.id, show(record) if record.live else None, effect)

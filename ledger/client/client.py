@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Self
 
 from ledger.client.answers import value_of
 from ledger.client.authoring import parse_draft, put
-from ledger.client.changes import changes
+from ledger.client.changes import Watched, changes
 from ledger.client.checking import verify_snapshot
 from ledger.client.copy import open_copy
 from ledger.client.delivery import TARGET, WAITING, Deliverer, Delivery, open_journal
@@ -297,10 +297,14 @@ class LedgerClient:
         await self._fresh_copy(only_empty=True)
         return await self.reader.void()
 
-    async def watch(self) -> AsyncIterator[Change]:
-        """Yield statements as they come into force, from now on. Ends by `aclose` only."""
+    async def watch(self, kind: str = "all", clause: str = "") -> AsyncIterator[Change]:
+        """Yield statements as they come into force, from now on, that change which policies meet a query, or one of those.
+
+        Kind and clause as for `get`, without `order by`, `limit`, `bring` and second queries. Ends by `aclose` only.
+        """
+        watched = Watched.parse(kind, clause, self.place.clock)
         await self._fresh_copy()
-        async for change in changes(self.copy):
+        async for change in changes(self.copy, watched):
             yield change
 
     # -- proof ---------------------------------------------------------------------------------------------------

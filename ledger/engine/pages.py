@@ -84,7 +84,6 @@ def _part(asked: Search, query: Query, cursor: Cursor, most: int) -> Page:
     brought, start, end = result.brought, cursor.shown, cursor.shown + most
     total = len(result.rows if brought is None else brought.values)
     if brought is not None and not brought.single:
-        lines = None if brought.lines is None else brought.lines[start:end]
-        brought = replace(brought, values=brought.values[start:end], lines=lines)
+        brought = replace(brought, values=brought.values[start:end], lines=None)  # over HTTPS values are JSON
     following = replace(cursor, after=end, shown=end) if total > end else None
     return Page(result.rows[start:end], brought, result.cycles, following)

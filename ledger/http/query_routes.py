@@ -15,7 +15,7 @@ from ledger.core.limits import KIB, LIMITS
 from ledger.engine.pages import Cursor, page_of, parse_cursor
 from ledger.engine.queries import search
 from ledger.engine.sizes import size_at
-from ledger.http.call import JSON_TYPE, Call, bytes_response
+from ledger.http.call import JSON_TYPE, Call, bytes_response, parse_number
 from ledger.http.routes import Route
 from ledger.query import parse_clauses, parse_query
 
@@ -109,16 +109,24 @@ class QueryRoutes:
 
         def work(search: Search) -> bytes:
             if cursor is None:
-                size = present if asked.at is None else size_at(search.snapshot, asked.at)
-                start = Cursor(size, now, asked.tag)
+                start = Cursor(present if asked.at is None else self._size(search, asked.at), now, asked.tag)
             else:
                 start = cursor
-            if start.size > present:
-                raise NotFoundError(f"the log has {present} entries, not {start.size}", size=present)
+            self._check(start.size)
             return self._encoded(start.size, page_of(search, asked.query, start, asked.limit))
 
         body = await search(self._store, work, now=now if cursor is None else cursor.now)
         return bytes_response(body, JSON_TYPE, cache="private, no-cache", headers={"X-Content-Type-Options": "nosniff"})
+
+    def _size(self, search: Search, at: str) -> int:
+        if at.isascii() and at.isdigit():
+            self._check(parse_number("at", at))
+        return size_at(search.snapshot, at)
+
+    def _check(self, size: int) -> None:
+        present = self._hub.head.size
+        if size > present:
+            raise NotFoundError(f"the log has {present} entries, not {size}", size=present)
 
     def _encoded(self, size: int, page: Page) -> bytes:
         content: dict[str, object] = {"size": size, **self._marks()}

@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ledger.client import changes
-from ledger.client.changes import read_changes
+from ledger.client.changes import Watched, read_changes
+from ledger.core.errors import UsageError
 from ledger.core.statement import derive_id
 from tests.support.small_copy import small_log
-from tests.support.small_network import SmallNetwork, key
+from tests.support.small_network import SmallNetwork, TurnedClock, key
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ledger.client.answers import Change
     from ledger.core.canonical import JSONObject
+    from tests.support.small_copy import SmallLog
 
 
 @pytest.mark.parametrize("page", [3, 4, 5, 1000])
@@ -32,7 +35,7 @@ def test_every_version_is_told_once(tmp_path: Path, page: int, monkeypatch: pyte
     log = small_log(tmp_path / "ledger.db", [*network.things(3), *joined, *turned], network=network)
     size = log.look(lambda snapshot: snapshot.head().size)
     monkeypatch.setattr(changes, "PAGE", page)
-    told = [change for change in log.look(lambda snapshot: read_changes(snapshot, start=3, end=size)) if change.kind != "mark"]
+    told = told_of(log, "all", "", size)
     assert [change.op for change in told[:3]] == ["put"] * 3
     # The member's own put takes its invite out of force: one entry, two versions.
     assert told[3].id == "the-invite"
@@ -43,4 +46,37 @@ def test_every_version_is_told_once(tmp_path: Path, page: int, monkeypatch: pyte
         ("change", "one", False),
         ("drop", "one", True),
     ]
-    assert log.look(lambda snapshot: read_changes(snapshot, start=size, end=size)) == []
+    everything = Watched.parse("all", "", TurnedClock())
+    assert log.look(lambda snapshot: read_changes(snapshot, start=size, end=size, watched=everything)) == []
+
+
+def told_of(log: SmallLog, kind: str, clause: str, size: int) -> list[Change]:
+    watched = Watched.parse(kind, clause, TurnedClock())
+    told = log.look(lambda snapshot: read_changes(snapshot, start=3, end=size, watched=watched))
+    return [change for change in told if change.kind != "mark"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "clause", "effects"),
+    [
+        ("thing", "", ["one enter", "two enter", "one alter", "one alter", "two leave", "one leave", "two enter"]),
+        ("thing", "where n > 1", ["two enter", "one enter", "one alter", "two leave", "one leave", "two enter"]),
+        ("thing where n > 1 and", "n < 3", ["two enter", "one enter", "one leave", "two leave", "two enter"]),
+        ("all", "id = one and n = 2", ["one enter", "one leave"]),
+        ("thing", "n = 7", []),
+        ("site", "", []),
+    ],
+)
+def test_a_change_enters_alters_or_leaves_what_is_watched(tmp_path: Path, kind: str, clause: str, effects: list[str]) -> None:
+    network = SmallNetwork()
+    puts = [network.put("one", n=1), network.put("two", n=2), network.put("one", n=2), network.put("one", n=3)]
+    after = [network.signed("drop", "thing", name, None) for name in ("two", "one")]
+    log = small_log(tmp_path / "ledger.db", [*puts, *after, network.put("two", n=2)], network=network)
+    size = log.look(lambda snapshot: snapshot.head().size)
+    assert [f"{change.id} {change.effect}" for change in told_of(log, kind, clause, size)] == effects
+
+
+@pytest.mark.parametrize("clause", ["order by n", "limit 1", "bring [n]", "where n", "with (get site where n = [thing][n])"])
+def test_a_watch_has_a_condition_and_nothing_else(clause: str) -> None:
+    with pytest.raises(UsageError):
+        Watched.parse("thing", clause, TurnedClock())
