@@ -108,10 +108,8 @@ class QueryRoutes:
         cursor = None if asked.cursor is None else parse_cursor(asked.cursor, asked.tag)
 
         def work(search: Search) -> bytes:
-            if cursor is None:
-                start = Cursor(present if asked.at is None else self._size(search, asked.at), now, asked.tag)
-            else:
-                start = cursor
+            size = present if asked.at is None else self._size(search, asked.at)
+            start = cursor or Cursor(size, now, asked.tag)
             self._check(start.size)
             return self._encoded(start.size, page_of(search, asked.query, start, asked.limit))
 
