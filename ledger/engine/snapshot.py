@@ -174,10 +174,10 @@ class Snapshot:
         """Return the state after the first `size` entries; the present state without one."""
         return SqlState(self.connection, size)
 
-    def history(self, policy: str, start: int = 0) -> list[Version]:
-        """Return every version of a policy that the entries from index `start` on made, oldest first."""
-        where = "WHERE id=? AND place>=? ORDER BY place"
-        rows = self.connection.execute(select_versions("to_index", where), (policy, start * PLACES))
+    def history(self, policy: str, start: int = 0, *, most: int | None = None) -> list[Version]:
+        """Return the versions of a policy that the entries from index `start` on made, oldest first; at most `most`, or all."""
+        where = "WHERE id=? AND place>=? ORDER BY place LIMIT ?"
+        rows = self.connection.execute(select_versions("to_index", where), (policy, start * PLACES, -1 if most is None else most))
         return [Version(record_of(row[1:]), row[0]) for row in rows]
 
     def changes(self, start: int, *, most: int = LIMITS.page) -> list[Record]:

@@ -109,10 +109,10 @@ class Transaction(Snapshot):
         self.view.flush()
         return super().state(size)
 
-    def history(self, policy: str, start: int = 0) -> list[Version]:
+    def history(self, policy: str, start: int = 0, *, most: int | None = None) -> list[Version]:
         """See Snapshot."""
         self.view.flush()
-        return super().history(policy, start)
+        return super().history(policy, start, most=most)
 
     def changes(self, start: int, *, most: int = LIMITS.page) -> list[Record]:
         """See Snapshot."""

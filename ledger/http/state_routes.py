@@ -108,10 +108,9 @@ class StateRoutes:
         start, limit = call.number("start", 0), limit_of(call)
 
         def work(snapshot: Snapshot) -> bytes:
-            versions = [version for version in snapshot.history(policy_id) if version.record.index < size]
-            if not versions:
+            found = [one for one in snapshot.history(policy_id, start, most=limit + 1) if one.record.index < size]
+            if not found and snapshot.state(size).record(policy_id) is None:
                 raise NotFoundError(f"there is no policy {policy_id}", size=size)
-            found = [version for version in versions if version.record.index >= start][: limit + 1]
             more = found[limit].record.index if len(found) > limit else None
             return self._encode(size, {"id": policy_id, "versions": list(self._versions(found[:limit], size)), "next": more})
 

@@ -210,6 +210,14 @@ def test_an_id_with_many_versions_stays_cheap(store: Store) -> None:
     assert not any("SCAN" in str(row) for row in plan), plan
 
 
+def test_history_comes_in_pages(store: Store) -> None:
+    network = SmallNetwork()
+    fill(store, [*network.first, *(network.put("a", n=number) for number in range(9))])
+    indices = store.read_now(lambda snapshot: [one.record.index for one in snapshot.history("a", 5, most=3)])
+    assert indices == [5, 6, 7]
+    assert store.read_now(lambda snapshot: len(snapshot.history("a", 5))) == 7
+
+
 def test_a_roll_back_takes_everything_above_with_it(store: Store) -> None:
     network = SmallNetwork()
     fill(store, [*network.first, network.put("a", n=1)])

@@ -28,8 +28,16 @@ def record(index: int, *, live: bool = True) -> Record:
 class Ahead:
     """A snapshot of five versions at indices 3, 5, 7, 9, 11; the statement of digest `d` stands at 9."""
 
-    def history(self, _policy: str) -> list[Version]:
-        return [Version(record(index), index + 2 if index < 11 else None) for index in (3, 5, 7, 9, 11)]
+    def history(self, _policy: str, start: int = 0, *, most: int = 10) -> list[Version]:
+        indices = [index for index in (3, 5, 7, 9, 11) if index >= start][:most]
+        return [Version(record(index), index + 2 if index < 11 else None) for index in indices]
+
+    def state(self, size: int) -> Ahead:
+        self._size = size
+        return self
+
+    def record(self, _policy: str) -> Record | None:
+        return record(3) if self._size > 3 else None
 
     def find(self, _digest: str) -> int:
         return 9
