@@ -137,5 +137,6 @@ def join(invocation: Invocation, token: str, hosts: tuple[str, ...]) -> None:
     from ledger.client.joining import join_home  # noqa: PLC0415 - as above
 
     invited = read_join_token(token, sys.stdin.buffer, lambda text: output.note(f"warning: {text}"))
-    joined = run(join_home(invocation.home_path(), invited.encode(), hosts=hosts))
+    with output.arriving("syncing") as progress:
+        joined = run(join_home(invocation.home_path(), invited.encode(), hosts=hosts, progress=progress))
     output.one(joined.facts(), invocation.form)

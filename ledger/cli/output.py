@@ -9,7 +9,7 @@ import json
 import os
 import re
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -144,3 +144,20 @@ def progress(length: int, label: str, *, show: bool) -> Iterator[Callable[[int],
         return
     with click.progressbar(length=length, label=label, file=sys.stderr) as bar:
         yield bar.update
+
+
+@contextmanager
+def arriving(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar on stderr for work that says `(done, whole)` as it goes on; nothing when it is short or nobody looks."""
+    with ExitStack() as stack:
+        advance: Callable[[int], None] | None = None
+        before = 0
+
+        def show(done: int, whole: int) -> None:
+            nonlocal advance, before
+            if advance is None:
+                advance = stack.enter_context(progress(whole, label, show=whole > done))
+            advance(done - before)
+            before = done
+
+        yield show

@@ -164,7 +164,8 @@ def sync(invocation: Invocation) -> None:
     async def work() -> None:
         async with invocation.client() as client:
             delivery = await client.deliver()
-            report = await client.sync()
+            with output.arriving("syncing") as progress:
+                report = await client.sync(progress)
         output.one(replace(report, notes=(*delivery.remarks(), *report.notes)).facts(), invocation.form)
 
     run(work())

@@ -14,7 +14,7 @@ from ledger.cli import output
 from ledger.cli.documents import parse_documents
 from ledger.cli.main import cli, main
 from ledger.cli.members import Duration
-from ledger.cli.output import cell, progress
+from ledger.cli.output import arriving, cell, progress
 from ledger.cli.policytable import taken_apart
 from ledger.cli.verbs import laid_out, verb
 from ledger.core.errors import FormatError, UsageError
@@ -153,3 +153,21 @@ def test_one_thing_in_every_form(form: str, shown: str) -> None:
         output.one({"id": "x", "n": None}, form)
     assert isinstance(out.buffer, io.BytesIO)
     assert out.buffer.getvalue().decode() == shown
+
+
+def test_a_bar_shows_how_much_has_arrived() -> None:
+    terminal = Terminal()
+    with redirect_stderr(terminal), arriving("syncing") as progress:
+        for done in (1_000, 2_000, 2_500):
+            progress(done, 2_500)
+    assert "syncing" in terminal.getvalue()
+    assert "100%" in terminal.getvalue()
+
+
+def test_what_arrives_at_once_has_no_bar() -> None:
+    terminal = Terminal()
+    with redirect_stderr(terminal), arriving("syncing") as progress:
+        progress(3, 3)
+    with redirect_stderr(terminal), arriving("syncing"):
+        pass
+    assert terminal.getvalue() == ""
