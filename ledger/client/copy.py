@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 from ledger.client.answers import SyncReport
 from ledger.client.moving import Moving
 from ledger.client.reader import Reader
+from ledger.client.revocations import fetch_list, is_old
 from ledger.client.sync import Progress, Syncer
 from ledger.client.transport import Transport, parse_object
-from ledger.core.errors import BusyError, ConflictError, FormatError, NotFoundError, UnreachableError
+from ledger.core.errors import BusyError, ConflictError, FormatError, LedgerError, NotFoundError, UnreachableError
 from ledger.engine.replica import Replica
 from ledger.engine.signing import placed_roots
 from ledger.engine.store import Store
@@ -112,9 +113,18 @@ class Copy:
             source = as_source(await self.backend())
             before = (await syncer.head()).size
             report = await syncer.step(source, source.transport.base, progress=progress)
+            await self._heed_revocations(source.transport)
             return replace(report, notes=(*report.notes, *await self._follow_master(source.transport, before)))
         finally:
             await asyncio.to_thread(replica.close)
+
+    async def _heed_revocations(self, transport: Transport) -> None:
+        """Get the revocation list when that was long ago; one that cannot be had, from a relay say, is no error."""
+        place = self.place
+        ca = await asyncio.to_thread(place.trusted)
+        if ca is not None and not place.foreign and await asyncio.to_thread(is_old, place.home, place.clock.now()):
+            with suppress(LedgerError):
+                await fetch_list(transport, place.home, ca)
 
     async def _follow_master(self, transport: Transport, before: int) -> tuple[str, ...]:
         """Follow the master when what came since size `before` says that it moved; return what people should know."""

@@ -44,7 +44,7 @@ class DistrustedError(AwayError):
 class Connector(aiohttp.TCPConnector):
     """Shows whose certificate a connection has before a byte of a request goes over it."""
 
-    def __init__(self, context: ssl.SSLContext, admit: Callable[[str | None], None]) -> None:
+    def __init__(self, context: ssl.SSLContext, admit: Callable[[Mapping[str, Any]], None]) -> None:
         super().__init__(ssl=context, limit=64, keepalive_timeout=120)
         self._admit = admit
 
@@ -53,7 +53,7 @@ class Connector(aiohttp.TCPConnector):
         connection = await super().connect(req, traces, timeout)
         try:
             transport = connection.transport
-            self._admit(common_name((transport.get_extra_info("peercert") if transport else None) or {}))
+            self._admit((transport.get_extra_info("peercert") if transport else None) or {})
         except BaseException:
             connection.close()
             raise

@@ -16,6 +16,7 @@ from auth.tokens import Site
 from ledger.client.authoring import Author
 from ledger.client.https import HttpsBackend
 from ledger.client.moving import Moving, read_moved
+from ledger.client.revocations import read_list
 from ledger.client.transport import Transport
 from ledger.core.errors import NotFoundError, UsageError
 from ledger.home.clock import SystemClock
@@ -164,17 +165,21 @@ class Place:
         is_own = urlsplit(base).netloc == urlsplit(present.settings.ledger or "").netloc
         transport = Transport(base, context=self.tls(ca), assertions=assertions, expected=self.settings.server if is_own else None)
         transport.follow = partial(self.follow_ca, base)
+        transport.revoked = read_list(self.home, self.trusted()).serials
         if is_own and not self.foreign and not self.is_master:
             transport.moved = lambda: Moving(self).find(transport.base)
         return transport
 
     def tls(self, ca: bytes | None = None) -> ssl.SSLContext:
         """Return the context that trusts the network's CA, as pinned here; the system's CAs where none is pinned."""
-        pinned = ca
-        if ca is None and self.home.ca_file.exists():
-            former = self.home.tls / FORMER
-            pinned = anchors(self.home.ca_file.read_bytes(), former.read_bytes() if former.exists() else b"", self.clock.now())
-        return client_context(pinned)
+        return client_context(self.trusted() if ca is None else ca)
+
+    def trusted(self) -> bytes | None:
+        """Return the CAs that are pinned here (PEM), None where none is."""
+        if not self.home.ca_file.exists():
+            return None
+        former = self.home.tls / FORMER
+        return anchors(self.home.ca_file.read_bytes(), former.read_bytes() if former.exists() else b"", self.clock.now())
 
     async def follow_ca(self, url: str) -> ssl.SSLContext | None:
         """Pin the CA that followed the pinned one, if the server at `url` shows that; return the context that trusts it, else None."""

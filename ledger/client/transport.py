@@ -16,7 +16,7 @@ import aiohttp
 import orjson
 
 from ledger.client.bodies import read_body, refuse_other_coding
-from ledger.client.peer import AwayError, Connector, DistrustedError, OtherServerError, proxy_for
+from ledger.client.peer import AwayError, Connector, DistrustedError, OtherServerError, common_name, proxy_for
 from ledger.core.errors import (
     AuthenticationError,
     BusyError,
@@ -85,6 +85,7 @@ class Transport:
         """
         self.follow: Callable[[], Awaitable[ssl.SSLContext | None]] | None = None
         self.moved: Callable[[], Awaitable[str | None]] | None = None
+        self.revoked: frozenset[int] = frozenset()  # serial numbers of certificates that count no more
         self.token_seconds: int | None = None  # how long a token is to be good, None: as long as the server allows
         self.base = base.rstrip("/")
         self.server: str | None = None
@@ -213,8 +214,12 @@ class Transport:
                 raise OutcomeUnknown(f"{self.base} did not answer: {_words(error)}", operation=path) from error
             raise UnreachableError(f"{self.base} did not answer: {_words(error)}") from error
 
-    def _admit(self, peer: str | None) -> None:
-        """Let requests go to the server of that name, or raise: before its name is known to be right it hears nothing."""
+    def _admit(self, certificate: Mapping[str, Any]) -> None:
+        """Let requests go to the server of that certificate, or raise: before its name is known to be right it hears nothing."""
+        peer = common_name(certificate)
+        if int(certificate.get("serialNumber", "0"), 16) in self.revoked:
+            advice = "Tell the network's admins: somebody may use a key that was given up."
+            raise AwayError(UnreachableError(f"{self.base} shows a certificate that is revoked", advice=advice))
         if self._expected is not None and peer != self._expected:
             advice = "Check the URL; if the server was given another name, set `server` in config.toml."
             raise AwayError(UnreachableError(f"{self.base} is {peer or 'a server without a name'}, not {self._expected}", advice=advice))

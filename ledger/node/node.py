@@ -46,6 +46,7 @@ from ledger.node.condition import Condition, Running
 from ledger.node.delivering import Delivering
 from ledger.node.following import Following, Pace
 from ledger.node.moves import Moves
+from ledger.node.revocation import RevocationChore
 from ledger.node.sources import open_sources
 from ledger.node.sync_route import SyncRoute
 
@@ -110,6 +111,7 @@ class Node:
         await asyncio.to_thread(announce, self.home.path, bound, self.store.lock)
         renewal = Renewal(lambda: is_due(self.home, self._world.clock.now()), self._renew)
         self._chores["certificate"] = CertificateChore(identity, self._world, renewal)
+        self._chores["revocations"] = RevocationChore(self._place, self.following.sources, self._world)
         self._tasks = [
             asyncio.create_task(self.following.run(), name="following"),
             asyncio.create_task(self.delivering.run(), name="delivering"),
