@@ -21,6 +21,7 @@ from ledger.core.envelope import parse_envelope
 from ledger.core.errors import (
     AccessError,
     ConflictError,
+    InternalError,
     InvalidError,
     LedgerError,
     NotReadyError,
@@ -126,13 +127,17 @@ class Chain(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How the loop breathes, in seconds: between looks while something is under way, at rest, and how long a caller waits for a block."""
+    """How the loop breathes, in seconds: between looks while something is under way, at rest, and how long a caller waits for a block.
+
+    `window` transactions are under way at once, each of at most `batch` operations.
+    """
 
     first: float = 0.01
     most: float = 2.0
     rest: float = 30.0
     patience: float = 60.0
     window: int = 1
+    batch: int = LIMITS.batch_entries  # operations a transaction, at most
     kept: int = 1_000  # settled submissions and operations that are remembered
 
 
@@ -149,7 +154,7 @@ class _Underway:
 class _Queue:
     """How many operations the next transaction takes: halved by refusals, doubled by success."""
 
-    most: int = LIMITS.batch_entries
+    most: int
     futures: dict[int, asyncio.Future[str]] = field(default_factory=dict)
 
 
@@ -163,7 +168,7 @@ class Submitter:
         self._submissions = Submissions(journal.database, target, self._clock)
         self._pace = Pace() if pace is None else pace
         self._underway: list[_Underway] = []
-        self._queue = _Queue()
+        self._queue = _Queue(self._pace.batch)
         self._turn = asyncio.Lock()
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -297,6 +302,9 @@ class Submitter:
             except LedgerError as error:
                 self._troubles.append(error)
                 moved = False
+            except Exception as error:  # noqa: BLE001 - a mistake of ours must be seen, and must not end the loop for all others
+                self._troubles.append(InternalError(f"the submit loop made a mistake: {type(error).__name__}: {error}"))
+                moved = False
             self._note(self._troubles[0] if self._troubles else None)
             return moved
 
@@ -387,13 +395,17 @@ class Submitter:
             except NonceTakenError:
                 pass  # the next one takes another nonce
             else:
-                self._queue.most = min(2 * self._queue.most, LIMITS.batch_entries)
+                self._queue.most = min(2 * self._queue.most, self._pace.batch)
             moved = True
         return moved
 
     async def _launch(self, prepared: Prepared, operations: list[int]) -> _Underway:
         """Write a transaction down and send it. Raises what the chain refuses it for: then it is as if it had never been."""
-        one = _Underway(await self._submissions.record(prepared.draft, operations), operations)
+        try:
+            one = _Underway(await self._submissions.record(prepared.draft, operations), operations)
+        except LedgerError:
+            await self._chain.withdraw(prepared.draft.ticket)
+            raise
         self._underway.append(one)
         try:
             await self._chain.send(prepared.draft.ticket)

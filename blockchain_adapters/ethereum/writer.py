@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -90,7 +91,6 @@ class Writer:
         self._nonces = Nonces()
         self._chain = 0
         self._raw: dict[str, bytes] = {}
-        self._open = 0
         self.limits = Limits() if limits is None else limits
 
     # -- before the first write ----------------------------------------------------------------------------------
@@ -99,7 +99,6 @@ class Writer:
         """Take up what is under way from before. Asks nobody: a start needs no chain."""
         parsed = [parse_ticket(one) for one in tickets]
         self._nonces.resume(one.nonce for one in parsed)
-        self._open = len(parsed)
 
     async def check(self) -> Status:
         """Return what the contract says of itself, after a look whether it is ours and lets us write.
@@ -145,27 +144,32 @@ class Writer:
         taken = len(parcel.entries)
         while True:
             batch, taken = await asyncio.to_thread(_encode, parcel.entries[:taken], min(MAX_BATCH, MOST_BYTES - _AROUND - len(parcel.note)))
-            gas = await self._estimate(parcel, batch)
+            gas, sight = await self._estimate(parcel, batch)
             if gas <= self.limits.gas:
                 break
             if taken <= 1:
                 raise TooLargeError(f"one entry takes {gas} gas, and {self.limits.gas} are allowed")
             taken = max(1, min(taken - 1, taken * self.limits.gas * 9 // (gas * 10)))
-        sight = await self._see()
         fees = fresh(sight.base_fee, sight.tip, self.limits.caps)
         nonce = self._nonces.take(sight.pending)
-        self._open += 1
         ticket = Ticket(nonce, gas, self._calls.record(parcel, batch), (), parcel.expected)
         return Prepared(ticket.offering(self._sign(ticket, fees)).draft(), taken)
 
-    async def _estimate(self, parcel: Parcel, batch: bytes) -> int:
-        """Return the gas to allow: what the node estimates, with a sixth to spare."""
-        anywhere = self._open > 0  # what is before it is not mined yet, so the condition cannot hold yet
+    async def _estimate(self, parcel: Parcel, batch: bytes) -> tuple[int, Sight]:
+        """Return the gas to allow, what the node estimates with a sixth to spare, and what else the node says."""
+        if parcel.expected is None:
+            gas, sight = await asyncio.gather(self._gas(parcel, batch, anywhere=True), self._see())
+            return gas, sight
+        sight = await self._see()
+        # While others of ours wait for their block, the condition cannot hold yet: then only the contract can check it.
+        return await self._gas(parcel, batch, anywhere=sight.pending > sight.mined), sight
+
+    async def _gas(self, parcel: Parcel, batch: bytes, *, anywhere: bool) -> int:
         call = {"from": self._account.address, "to": self._rpc.contract, "data": _hex(self._calls.record(parcel, batch, anywhere=anywhere))}
         try:
             estimate = await self._number("eth_estimateGas", call)
         except RpcError as error:
-            raise await self._why(parcel.expected if not anywhere else None, error) from error
+            raise await self._why(None if anywhere else parcel.expected, error) from error
         return estimate * 7 // 6 + 5_000
 
     async def _why(self, expected: int | None, error: RpcError) -> LedgerError:
@@ -225,7 +229,6 @@ class Writer:
 
     def _settle(self, ticket: Ticket) -> None:
         self._nonces.settle(ticket.nonce)
-        self._open -= 1
         for one in ticket.offers:
             self._raw.pop(one.hash, None)
 
@@ -236,9 +239,9 @@ class Writer:
         await self._identify()
         parsed = [parse_ticket(one) for one in tickets]
         calls = [("eth_getTransactionReceipt", (offer.hash,)) for one in parsed for offer in one.offers]
-        answers = iter(await self._rpc.call_many(calls))
+        sight, found = await asyncio.gather(self._see(), self._rpc.call_many(calls))
+        answers = iter(found)
         receipts = [[next(answers) for _ in one.offers] for one in parsed]
-        sight = await self._see()
         final = await self._final_height(sight.head)
         return [
             await self._judge(ticket, next((one for one in found if one is not None), None), sight, final)
@@ -261,9 +264,11 @@ class Writer:
             block = await self._rpc.call("eth_getBlockByNumber", hex(found.block), False)
             if not isinstance(block, dict) or block.get("hash") != found.block_hash:
                 return Progress(Stage.WAITING)  # the receipt is of a block that is gone
+        failure = await self._failure(ticket, found) if quantity(receipt.get("status")) == 0 else None
+        if settled:
             self._settle(ticket)
-        if quantity(receipt.get("status")) == 0:
-            return Progress(Stage.FAILED, error=await self._failure(ticket, found), settled=settled)
+        if failure is not None:
+            return Progress(Stage.FAILED, error=failure, settled=settled)
         landed = Landed(found.transaction, found.block, found.block_hash)
         return Progress(Stage.FINAL if settled else Stage.INCLUDED, ticket.standing(found).draft(), landed=landed)
 
@@ -284,8 +289,20 @@ class Writer:
         """
         if final < 0 or await self._number("eth_getTransactionCount", self._account.address, hex(final)) <= ticket.nonce:
             return Progress(Stage.WAITING)
+        if await self._anybody_knows(ticket):
+            return Progress(Stage.WAITING)
         self._settle(ticket)
         return Progress(Stage.FAILED, error=NonceTakenError(f"nonce {ticket.nonce} was used by another transaction of this account"))
+
+    async def _anybody_knows(self, ticket: Ticket) -> bool:
+        """Ask every provider for a receipt, now that the nonce is used in a final block: one may have been behind when it was asked."""
+        calls = [("eth_getTransactionReceipt", (offer.hash,)) for offer in ticket.offers]
+        for provider in self._rpc.providers:
+            with suppress(UnreachableError, BusyError, BadSourceError):
+                await self._rpc.admit(provider)
+                if any(await provider.call_many(calls)):
+                    return True
+        return False
 
     async def _urge(self, ticket: Ticket, sight: Sight) -> Progress:
         """Pay more for the transaction that everything waits for, if it is too cheap or stands still; send it again if no pool has it."""
