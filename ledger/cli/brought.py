@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ledger.core.errors import UsageError
 
 from . import output
-from .policytable import policy_table, taken_apart
+from .policytable import policy_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,8 +52,9 @@ def _lines(lines: Sequence[str]) -> None:
 
 def policy_id(value: object) -> str:
     """Return the id of a row's first policy, or the `id` that was brought."""
-    row = value if isinstance(value, Mapping) else {}
-    found = row.get("id", taken_apart(row)[1].get("id") if row else None)
-    if not isinstance(found, str):
-        raise UsageError("this brings no ids", advice="Leave bring out, or add [id] to what it brings.")
-    return found
+    if isinstance(value, Mapping) and value:
+        first = next(iter(value.values()))
+        found = value["id"] if "id" in value else first.get("id") if isinstance(first, Mapping) else None
+        if isinstance(found, str):
+            return found
+    raise UsageError("this brings no ids", advice="Leave bring out, or add [id] to what it brings.")
