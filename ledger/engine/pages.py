@@ -83,7 +83,5 @@ def _part(asked: Search, query: Query, cursor: Cursor, most: int) -> Page:
     result = answer(query, asked, now=cursor.now)
     brought, start, end = result.brought, cursor.shown, cursor.shown + most
     total = len(result.rows if brought is None else brought.values)
-    if brought is not None and not brought.single:
-        brought = replace(brought, values=brought.values[start:end], lines=None)  # over HTTPS values are JSON
     following = replace(cursor, after=end, shown=end) if total > end else None
-    return Page(result.rows[start:end], brought, result.cycles, following)
+    return Page(result.rows[start:end], None if brought is None else brought.part(start, end), result.cycles, following)

@@ -7,7 +7,7 @@ Pure: rows in, `Brought` out. What comes out is JSON values only, so that every 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -50,7 +50,7 @@ class Bring:
 
 @dataclass(frozen=True, slots=True)
 class Brought:
-    """What was brought: `values` are JSON; `lines` makes the same as text, where that is not how the values read by themselves.
+    """What was brought: `values` are JSON; for trees `lines` makes text of the `nodes` that the values were made of.
 
     `columns` name the members of each value of a table (none: whole policies). `single`: one value, not a list of them.
     """
@@ -60,7 +60,8 @@ class Brought:
     columns: tuple[str, ...] = ()
     separator: str = "\n"
     single: bool = False
-    lines: Callable[[], tuple[str, ...]] | None = field(default=None, compare=False, repr=False)
+    nodes: tuple[Row, ...] = field(default=(), compare=False, repr=False)
+    lines: Callable[[Sequence[Row]], tuple[str, ...]] | None = field(default=None, compare=False, repr=False)
 
     @property
     def is_text(self) -> bool:
@@ -79,7 +80,11 @@ class Brought:
 
     def rows(self) -> tuple[str, ...]:
         """Return each row as text."""
-        return tuple(map(text_of, self.values)) if self.lines is None else self.lines()
+        return tuple(map(text_of, self.values)) if self.lines is None else self.lines(self.nodes)
+
+    def part(self, start: int, end: int) -> Brought:
+        """Return what stands from place `start` to before `end`; of a single value all."""
+        return self if self.single else replace(self, values=self.values[start:end], nodes=self.nodes[start:end])
 
 
 def bring(rows: Iterable[Row], wanted: Bring) -> Brought:
@@ -203,7 +208,7 @@ def _tree(rows: Iterable[Row], wanted: Bring) -> Brought:
     """Give trees: nested objects with `children`, and as text a line for each node, indented by its level."""
     nodes = tuple(rows)
     values = nodes if not wanted.fields else _brought_nodes(nodes, wanted.fields)
-    return Brought(wanted.shape, values, columns_of(wanted.fields), wanted.separator, lines=partial(_tree_lines, nodes, wanted))
+    return Brought(wanted.shape, values, columns_of(wanted.fields), wanted.separator, nodes=nodes, lines=partial(_tree_lines, wanted))
 
 
 def _brought_nodes(nodes: Sequence[Row], fields: Sequence[Field]) -> tuple[Row, ...]:
@@ -219,7 +224,7 @@ def _brought_nodes(nodes: Sequence[Row], fields: Sequence[Field]) -> tuple[Row, 
     return tuple(values)
 
 
-def _tree_lines(nodes: Sequence[Row], wanted: Bring) -> tuple[str, ...]:
+def _tree_lines(wanted: Bring, nodes: Sequence[Row]) -> tuple[str, ...]:
     lines: list[str] = []
     waiting = [(node, 0) for node in reversed(nodes)]
     while waiting:

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ledger.client.client import LedgerClient
+    from ledger.client.transport import Transport
     from tests.support.live import LiveNetwork
     from tests.support.query_table import Case
 
 CASES = query_table.cases()
+MEMBERS = {"rows": "policies", "json": "brought", "cycles": "cycles"}
 ASKED = pytest.mark.parametrize("case", CASES, ids=[case["query"] for case in CASES])
 
 
@@ -57,6 +59,26 @@ def of_replica(network: LiveNetwork) -> dict[str, Case]:
     return asyncio.run(work())
 
 
+@pytest.fixture(scope="module")
+def of_master(network: LiveNetwork) -> dict[str, Case]:
+    """What the master answers over HTTPS, by query."""
+
+    async def ask(transport: Transport, query: str) -> Case:
+        try:
+            reply = await transport.post("/v1/query", json.dumps({"query": query}).encode(), "application/json")
+        except UsageError as error:
+            return query_table.refused(error)
+        found = json.loads(reply.body)
+        assert found["next"] is None
+        return {name: found[there] for name, there in MEMBERS.items() if there in found}
+
+    async def work() -> dict[str, Case]:
+        async with network.transport() as transport:
+            return {case["query"]: await ask(transport, case["query"]) for case in CASES}
+
+    return asyncio.run(work())
+
+
 def test_the_table_is_large_and_asks_nothing_twice() -> None:
     queries = [case["query"] for case in CASES]
     assert len(queries) == len(set(queries))
@@ -72,3 +94,10 @@ def test_reference(case: Case) -> None:
 @ASKED
 def test_replica(case: Case, of_replica: dict[str, Case]) -> None:
     assert json.loads(json.dumps(of_replica[case["query"]])) == query_table.expected(case)
+
+
+@ASKED
+def test_master_over_https(case: Case, of_master: dict[str, Case]) -> None:
+    wanted = query_table.expected(case)
+    wanted.pop("text", None)  # a form of the command line
+    assert of_master[case["query"]] == wanted

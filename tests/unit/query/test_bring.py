@@ -195,6 +195,14 @@ def test_a_tree_is_nested_and_indented() -> None:
     assert brought("bring.tree [id] - [name]", rows).as_text() == "a-A\n  b-\n    c-C\n  c-C"
 
 
+def test_a_part_has_values_and_lines_of_its_own() -> None:
+    assert brought("bring [name]").part(1, 2).as_text() == "Bell"
+    assert brought("bring.count").part(1, 2).as_json() == 3
+    nodes: list[Row] = [{"uns": {"id": "a"}, "children": [{"uns": {"id": "b"}, "children": []}]}, {"uns": {"id": "c"}, "children": []}]
+    assert brought("bring.tree [id]", nodes).part(0, 1).as_text() == "a\n  b"
+    assert brought("bring.tree [id]", nodes).part(1, 5).as_json() == [{"id": "c", "children": []}]
+
+
 @pytest.mark.parametrize(
     ("clause", "column", "what"),
     [
