@@ -7,12 +7,17 @@ the entries that came after the last run. Only 64 bits are stored: the entry its
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
+
+from ledger.core.merkle import EMPTY_ROOT, tree_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import apsw
+
+    from ledger.engine.snapshot import Snapshot
 
 RUN = 4_096
 META = "digests"  # the size up to which the table is complete
@@ -55,6 +60,28 @@ class Tail:
     def cut(self, size: int) -> None:
         """Drop entries from `size` on: they were rolled back."""
         self._index = {digest: index for digest, index in self._index.items() if index < size}
+
+
+class ReadTail:
+    """The digests that the table lacks, for a process that only reads: it reads what came since it last asked. For any thread."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._tail = Tail()
+        self._size = 0
+        self._root = EMPTY_ROOT
+
+    def places(self, digest: str, snapshot: Snapshot) -> tuple[int, ...]:
+        """Return the index of the first unwritten entry of `snapshot` with that digest, if any."""
+        head, written = snapshot.head(), int(snapshot.meta(META) or 0)
+        with self._guard:
+            if self._size > head.size:  # an older snapshot than another thread had, or the log was cut
+                return tuple(index for found, index in snapshot.digests(written) if found == digest)[:1]
+            if self._size < written or tree_root(self._size, snapshot) != self._root:  # all written, or cut and grown again
+                self._tail, self._size = Tail(), written
+            self._tail.add(snapshot.digests(self._size))
+            self._size, self._root = head.size, head.root
+            return self._tail.places(digest)
 
 
 def write_run(connection: apsw.Connection, tail: Tail, size: int) -> None:

@@ -18,6 +18,7 @@ from ledger.core.limits import LIMITS
 from ledger.core.merkle import inclusion_proof, stored_index
 from ledger.core.receipt import Receipt
 from ledger.engine.digests import META as DIGESTS
+from ledger.engine.digests import ReadTail, Tail
 from ledger.engine.tables import PLACES
 from ledger.engine.view import SqlState, record_of, select_versions
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     import apsw
 
     from ledger.core.state import Record
-    from ledger.engine.digests import Tail
 
 PAYLOAD_START = b'{"payload":"'
 
@@ -71,8 +71,8 @@ def entry_digest(entry: bytes) -> str | None:
 class Snapshot:
     """One consistent sight of the store."""
 
-    def __init__(self, connection: apsw.Connection, tail: Tail | None = None) -> None:
-        """See `connection`; `tail` holds the digests that its table lacks, without one they are read from the entries."""
+    def __init__(self, connection: apsw.Connection, tail: Tail | ReadTail | None = None) -> None:
+        """See `connection`; `tail` knows the digests that its table lacks, without one they are read from the entries."""
         self.connection = connection
         self._tail = tail
 
@@ -147,8 +147,10 @@ class Snapshot:
         return None
 
     def _recent(self, digest: str) -> Iterable[int]:
-        if self._tail is not None:
+        if isinstance(self._tail, Tail):
             return self._tail.places(digest)
+        if self._tail is not None:
+            return self._tail.places(digest, self)
         return (index for found, index in self.digests(int(self.meta(DIGESTS) or 0)) if found == digest)
 
     def digests(self, start: int) -> Iterator[tuple[str, int]]:

@@ -15,7 +15,7 @@ from ledger.core.errors import CorruptError, LedgerError, OutcomeUnknown
 from ledger.core.merkle import Frontier
 from ledger.engine.database import Database, Runner, remove
 from ledger.engine.digests import META as DIGESTS
-from ledger.engine.digests import Tail
+from ledger.engine.digests import ReadTail, Tail
 from ledger.engine.snapshot import Snapshot
 from ledger.engine.tables import LEDGER
 from ledger.engine.transaction import Transaction
@@ -41,6 +41,7 @@ class Store:
         self._database = database
         self._lock = lock
         self._tail = Tail()
+        self._read_tail = ReadTail()
         self._frontier = Frontier()
         self._cache = StateCache()
 
@@ -61,6 +62,16 @@ class Store:
                 undo.callback(remove, path)  # after it is closed
             undo.enter_context(closing(database))
             store = cls(database, lock)
+            store._load()
+            undo.pop_all()
+        return store
+
+    @classmethod
+    def open_held(cls, path: Path, lock: WriterLock, *, readers: int = 3) -> Store:
+        """Do as `open` does for writing, under a lock that is held already, and is the store's from now on."""
+        with ExitStack() as undo:
+            undo.enter_context(lock)
+            store = cls(undo.enter_context(closing(Database(path, LEDGER, readers=readers))), lock)
             store._load()
             undo.pop_all()
         return store
@@ -190,8 +201,8 @@ class Store:
         self._database.abandon()
 
     def _snapshot(self, connection: apsw.Connection) -> Snapshot:
-        # A process that only reads does not hear of new entries, so what it has in memory would be too little.
-        return Snapshot(connection, self._tail if self._lock is not None else None)
+        # A process that only reads does not hear of new entries, so what it has in memory may be too little.
+        return Snapshot(connection, self._tail if self._lock is not None else self._read_tail)
 
 
 class HeldTransaction:

@@ -179,7 +179,7 @@ class Transaction(Snapshot):
             raise ForkRiskError("another writer moved the head of the ledger")
 
     def _tail_digests(self) -> Tail:
-        return Tail() if self._tail is None or self.spilled is not None else self._tail
+        return self._tail if isinstance(self._tail, Tail) and self.spilled is None else Tail()
 
     def _spill(self) -> None:
         """Write the digests that memory holds, as one sorted run."""

@@ -327,6 +327,29 @@ def test_the_first_of_two_equal_statements_is_found(store: Store) -> None:
 # -- from tasks ------------------------------------------------------------------------------------------------------
 
 
+def test_a_reader_finds_what_another_process_writes_and_cuts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ledger.engine.transaction.RUN", 8)
+    network = SmallNetwork()
+    fill(store, network.first)
+    reader = Store.open(store.path, writable=False)
+    things = network.things(20)
+
+    def found(one: Envelope) -> int | None:
+        return reader.read_now(lambda snapshot: snapshot.find(one.statement.digest))
+
+    for start in range(0, 20, 5):  # some of them are written as runs meanwhile
+        fill(store, things[start : start + 5])
+        assert [found(one) for one in things] == [*range(3, start + 8), *[None] * (15 - start)]
+    store.write_now(lambda transaction: transaction.roll_back(18))
+    assert [found(one) for one in things[13:]] == [16, 17, *[None] * 5]
+    fill(store, list(reversed(things[15:])))
+    assert [found(one) for one in things[13:]] == [16, 17, 22, 21, 20, 19, 18]
+    store.write_now(lambda transaction: transaction.roll_back(21))
+    fill(store, network.things(4, start=50))
+    assert [found(one) for one in things[13:]] == [16, 17, None, None, 20, 19, 18]
+    reader.close()
+
+
 async def test_writes_from_tasks_take_turns_and_reads_see_whole_states(tmp_path: Path) -> None:
     store = await asyncio.to_thread(lambda: Store.open(tmp_path / "ledger.db", create=True))
     network = SmallNetwork()
