@@ -1,18 +1,18 @@
 """Admission: from the bytes that someone sends to a place in the log, free of any transport.
 
-Size, form, and who may hand it in are checked here; whether signatures hold and what the statement may do is judged by the
-fold, once, in the sequencer's thread, with many signatures verified ahead on threads of its own. The author of a statement
-and whoever hands it in may differ: an envelope proves its author by itself.
+Size, spelling, and who may hand it in are checked here. What an entry says is read once, by the sequencer, which lives in another process:
+there its signatures are checked and the fold judges it. The author of a statement and whoever hands it in may differ: an
+envelope proves its author by itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ledger.core.backend import Placed, Refused
-from ledger.core.envelope import Envelope, parse_envelope, rebuild_envelope
+from ledger.core.envelope import Envelope, entry_id, parse_envelope, rebuild_envelope
 from ledger.core.errors import FormatError, LedgerError, NotAllowedError, TooLargeError
 from ledger.core.limits import LIMITS
 
@@ -20,28 +20,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from auth.principal import Principal
+    from ledger.engine.ports import Appender
 
 SPELLINGS_BYTES = 4 * LIMITS.entry
 INLINE = 8
-
-
-class Appender(Protocol):
-    """Where admitted envelopes go (`ledger.engine.sequencer.Sequencer`)."""
-
-    async def append(
-        self, envelopes: Sequence[Envelope | bytes], *, expected_size: int | None = None, receipts: bool = True
-    ) -> list[Placed | Refused]:
-        """Order, judge, store and sign. One result an envelope."""
-        ...
-
-    def require_room(self, count: int) -> None:
-        """Raise `BusyError` when so many envelopes would be pushed back now."""
-        ...
+ENTRY_BEGINS, ENTRY_ENDS = b'{"payload":"', b'"}]}'
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of one envelope. `id` is its policy's, if it could be read."""
+    """What became of one envelope. `id` is its policy's, when it was placed."""
 
     id: str | None
     result: Placed | Refused
@@ -64,12 +52,19 @@ class Admission:
 
     async def admit(self, text: bytes, principal: Principal, terms: Terms = Terms()) -> Verdict:
         """Place one envelope, in any JSON spelling. Raises the error that refuses it."""
-        envelope = read_envelope(text)
-        require_may_hand_in(envelope, principal)
-        (result,) = await self._log.append([envelope], expected_size=terms.expected_size, receipts=terms.receipts)
+        entry = respell(text) if is_odd(text) else text
+        require_may_hand_in(entry, principal)
+        result = await self._append(entry, terms)
+        if isinstance(result, Refused) and isinstance(result.error, FormatError) and (other := respell(text)) != entry:
+            # Only the sequencer looks closely enough to see that it is not the one spelling.
+            entry, result = other, await self._append(other, terms)
         if isinstance(result, Refused):
             raise result.error
-        return Verdict(envelope.statement.id, result)
+        return Verdict(entry_id(entry), result)
+
+    async def _append(self, entry: bytes, terms: Terms) -> Placed | Refused:
+        (result,) = await self._log.append([entry], expected_size=terms.expected_size, receipts=terms.receipts)
+        return result
 
     async def admit_many(self, texts: Sequence[bytes], principal: Principal, terms: Terms = Terms()) -> list[Verdict]:
         """Place many envelopes, in order; each is taken or refused by itself. Raises only what concerns all of them."""
@@ -81,44 +76,64 @@ class Admission:
                 read = await asyncio.to_thread(read_all, texts, principal)
         else:
             read = read_all(texts, principal)
-        good = [one for one in read if isinstance(one, Envelope)]
+        good = [one for one in read if isinstance(one, bytes)]
         placed = await self._log.append(good, expected_size=terms.expected_size, receipts=terms.receipts) if good else []
         results = iter(placed)
-        return [Verdict(None, Refused(one)) if isinstance(one, LedgerError) else Verdict(one.statement.id, next(results)) for one in read]
+        return [Verdict(None, Refused(one)) if isinstance(one, LedgerError) else verdict_of(one, next(results)) for one in read]
 
 
-def read_all(texts: Sequence[bytes], principal: Principal) -> list[Envelope | LedgerError]:
-    """Return each envelope, or why it is not even judged."""
+def verdict_of(entry: bytes, result: Placed | Refused) -> Verdict:
+    """Return what became of an entry."""
+    return Verdict(entry_id(entry) if isinstance(result, Placed) else None, result)
+
+
+def read_all(texts: Sequence[bytes], principal: Principal) -> list[bytes | LedgerError]:
+    """Return each as an entry, or why it is not even judged."""
     return [read_allowed(text, principal) for text in texts]
 
 
-def read_allowed(text: bytes, principal: Principal) -> Envelope | LedgerError:
-    """Return the envelope in `text`, or why it is not even judged."""
+def read_allowed(text: bytes, principal: Principal) -> bytes | LedgerError:
+    """Return the entry that `text` spells, or why it is not even judged."""
     try:
-        envelope = read_envelope(text)
-        require_may_hand_in(envelope, principal)
+        entry = read_entry(text)
+        require_may_hand_in(entry, principal)
     except LedgerError as error:
         return error
-    return envelope
+    return entry
 
 
-def read_envelope(text: bytes) -> Envelope:
-    """Return the envelope in `text`, its statement read. Raises `FormatError`, `TooLargeError`."""
+def is_odd(text: bytes) -> bool:
+    """Tell whether `text` cannot be the one spelling of an envelope: at a glance, not for sure."""
+    return len(text) > LIMITS.entry or not text.startswith(ENTRY_BEGINS) or not text.endswith(ENTRY_ENDS)
+
+
+def read_entry(text: bytes) -> bytes:
+    """Return the one spelling of the envelope in `text`; what its statement says is not read. Raises `FormatError`, `TooLargeError`."""
+    try:
+        return parse_envelope(text).entry
+    except FormatError:
+        return respell(text)
+
+
+def respell(text: bytes) -> bytes:
+    """Return the one spelling of an envelope in any other. Raises `FormatError`, `TooLargeError`."""
     if len(text) > SPELLINGS_BYTES:
         raise TooLargeError(f"an envelope has at most {LIMITS.entry} bytes as an entry", limit=LIMITS.entry)
-    try:
-        envelope = parse_envelope(text)
-    except FormatError:
-        envelope = rebuild_envelope(text)
+    return rebuild_envelope(text).entry
+
+
+def read_envelope(entry: bytes) -> Envelope:
+    """Return the envelope of an entry, its statement read. Raises `FormatError`."""
+    envelope = parse_envelope(entry)
     _ = envelope.statement.digest
     return envelope
 
 
-def require_may_hand_in(envelope: Envelope, principal: Principal) -> None:
+def require_may_hand_in(entry: bytes, principal: Principal) -> None:
     """Raise `NotAllowedError` when this principal may not hand this in: an invite opens the door for its own member only."""
     if principal.allows("write"):
         return
-    statement = envelope.statement
+    statement = read_envelope(entry).statement
     body = statement.body or {}
     own = statement.op == "put" and statement.kind == "member" and statement.by == principal.keyid and body.get("invite") == principal.id
     if not own:

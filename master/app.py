@@ -1,13 +1,14 @@
 """The composition root of the master: builds every part from a home and its settings, starts and stops them in order.
 
-Start: crypto self-test, store, sequencer, feed, routes, listeners. Stop: not ready, streams end, requests finish, then the
-sequencer, then the store. The addresses bound are written to `<home>/listen.json` (0600), so that programs on this machine
+Start: crypto self-test, lock, signing process, store, feed, routes, listeners. Stop: not ready, streams end, requests finish, then
+the store, then the signing process. The addresses bound are written to `<home>/listen.json` (0600), so that programs on this machine
 find a master that was given port 0.
 """
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -18,7 +19,6 @@ from auth.tokenkeys import TokenKeyFiles
 from auth.tokens import TokenIssuer, TokenVerifier
 from auth.used import UsedSlots
 from ledger.core.keys import self_test
-from ledger.engine.sequencer import Sequencer
 from ledger.engine.store import Store
 from ledger.http.access import BearerAuthorizer
 from ledger.http.feed import Hub, SignedHead
@@ -37,15 +37,17 @@ from ledger.http.upkeep import CertificateChore, Chore, TokenKeyChore, keep_up
 from master.admission import Admission
 from master.certificates import CertificateRoutes, HostRule, IssueBook
 from master.forks import ForkRoutes
-from master.parts import authority_of, entries_reader, first_head, key_store, sequencer_keys, site_of
+from master.parts import authority_of, entries_reader, first_head, key_store, site_of, take_lock
 from master.publish import PublishRoutes
 from master.renewal import AuthorityChore, renewal_of
+from master.signing.remote import Place, RemoteSequencer
 from master.status import Condition, Running
 
 if TYPE_CHECKING:
     from auth.tokens import Site
     from ledger.engine.feed import Delta
     from ledger.home.home import Home
+    from ledger.home.lock import WriterLock
     from ledger.home.settings import Settings
 
 DEFAULT_LISTEN = "127.0.0.1:8443"
@@ -55,9 +57,11 @@ TITLE = "metaledger master"
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """The log under a master, and what counts its events."""
+    """The log under a master, which it only reads: the signing process writes it, under the lock that both hold. And what counts events."""
 
-    sequencer: Sequencer
+    sequencer: RemoteSequencer
+    store: Store
+    lock: WriterLock
     metrics: Metrics
     version: str
 
@@ -69,7 +73,8 @@ class Master:
         self.home = home
         self.settings = settings
         self.sequencer = engine.sequencer
-        self.store = engine.sequencer.store
+        self.store = engine.store
+        self._lock = engine.lock
         self.members = StateMembers(self.store)
         self.metrics = engine.metrics
         self._version = engine.version
@@ -84,7 +89,7 @@ class Master:
     async def start(self) -> Bound:
         """Serve. Raises what keeps it from serving; call `stop` then too."""
         await self.sequencer.start(accept=self.settings.accept_fork_risk)
-        hub = self._hub = Hub(await first_head(self.sequencer), entries_reader(self.store))
+        hub = self._hub = Hub(await first_head(self.sequencer, self.store), entries_reader(self.store))
         self.sequencer.feed.subscribe(self._hear)
         site = await asyncio.to_thread(site_of, self.home, self.settings, self.store)
         identity = await asyncio.to_thread(ServerIdentity, self.home.certificate_file, self.home.certificate_key_file)
@@ -94,7 +99,7 @@ class Master:
         self._condition.show_in(self.metrics)
         self._listeners = Listeners(server, parts, identity)
         bound = await self._listeners.start(self.settings, DEFAULT_LISTEN, self.metrics)
-        await asyncio.to_thread(announce, self.home.path, bound, self.store.lock)
+        await asyncio.to_thread(announce, self.home.path, bound, self._lock)
         self._chores["certificate"] = CertificateChore(identity, self._world, renewal_of(self.home, self._world.clock))
         self._upkeep = asyncio.create_task(keep_up(self._chores, self._world), name="upkeep")
         metrics = None if bound.metrics is None else str(bound.metrics)
@@ -103,7 +108,7 @@ class Master:
         return bound
 
     async def stop(self, drain_seconds: float | None = None) -> None:
-        """Stop in order: streams, requests, sequencer, store. Idempotent; takes the drain time at most, and a commit."""
+        """Stop in order: streams, requests, reading, the signing process. Idempotent; takes the drain time at most, and a commit."""
         if self._condition is not None:
             self._condition.draining = True
         if self._upkeep is not None:
@@ -113,9 +118,10 @@ class Master:
         limit = self.settings.drain if drain_seconds is None else drain_seconds
         if self._listeners is not None:
             await self._listeners.stop(limit)
+        await asyncio.to_thread(self.store.close)  # so that the signing process is the last one in the database, and tidies it up
         await self.sequencer.close()
-        await asyncio.to_thread(self.store.close)
         await asyncio.to_thread(withdraw, self.home.path)
+        self._lock.release()
         self._world.log.event("stopped")
 
     def _hear(self, delta: Delta) -> None:
@@ -170,15 +176,23 @@ class Master:
 
 async def open_master(home: Home, settings: Settings, world: World) -> Master:
     """Return a master over the log of `home`, not serving yet. Raises what is wrong there; BusyError when another process has it."""
-    return Master(home, settings, world, await asyncio.to_thread(open_engine, home, settings, world))
+    return Master(home, settings, world, await open_engine(home, settings, world))
 
 
-def open_engine(home: Home, settings: Settings, world: World) -> Engine:
-    """Open what lies in the home (blocking)."""
+async def open_engine(home: Home, settings: Settings, world: World) -> Engine:
+    """Take the lock, start the signing process, and open what lies in the home for reading."""
+    async with AsyncExitStack() as undo:
+        lock, metrics, name = await asyncio.to_thread(_prepare, home, world)
+        undo.enter_context(lock)
+        sequencer = await RemoteSequencer.spawn(Place(home, settings.passphrase), lock, ServiceObserver(metrics, world.log))
+        undo.push_async_callback(sequencer.close)
+        store = await asyncio.to_thread(Store.open, home.database, writable=False)
+        undo.pop_all()
+    return Engine(sequencer, store, lock, metrics, name)
+
+
+def _prepare(home: Home, world: World) -> tuple[WriterLock, Metrics, str]:
+    """Return the lock of a home, the metrics of its master, and the version of the program (blocking)."""
     home.require()
     self_test()
-    keys = sequencer_keys(key_store(home, settings))
-    metrics = Metrics()
-    store = Store.open(home.database)
-    sequencer = Sequencer(store, keys, clock=world.clock, observer=ServiceObserver(metrics, world.log))
-    return Engine(sequencer, metrics, version("metaledger"))
+    return take_lock(home, world.log), Metrics(), version("metaledger")

@@ -10,22 +10,23 @@ from auth.pki import CertificateAuthority, common_name, load_chain
 from auth.succession import FORMER
 from auth.tokens import Site
 from ledger.core.checkpoint import parse_checkpoint
-from ledger.core.errors import NotFoundError, UsageError
+from ledger.core.errors import BusyError, NotFoundError, UsageError
 from ledger.core.note import parse_note
-from ledger.engine.keyfiles import load_sequencer_keys
 from ledger.home.files import read_private_file
+from ledger.home.lock import WriterLock
 from ledger.http.feed import SignedHead
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from ledger.engine.sequencer import Sequencer
-    from ledger.engine.signing import SequencerKeys
+    from ledger.engine.ports import Sequencing
     from ledger.engine.store import Store
     from ledger.home.home import Home
     from ledger.home.settings import Settings
+    from ledger.http.logs import EventLog
 
 CA_KEY = "ca.key"
+ENDING_SECONDS = 2.0
 
 
 def key_store(home: Home, settings: Settings) -> KeyStore:
@@ -33,14 +34,16 @@ def key_store(home: Home, settings: Settings) -> KeyStore:
     return KeyStore(home.keys, None if settings.passphrase is None else settings.passphrase.encode())
 
 
-def sequencer_keys(keys: KeyStore) -> SequencerKeys:
-    """Return what the log is signed with: every key named `log` or `log-…`, the clock key, the mark key. Raises `NotFoundError`."""
-    found = load_sequencer_keys(keys)
-    if found is None:
-        raise NotFoundError(
-            "this home has no log key, so it cannot be a master", advice="Run `ledger-cli create network` in it, or name another home."
-        )
-    return found
+def take_lock(home: Home, log: EventLog) -> WriterLock:
+    """Return the right to write in the home (blocking).
+
+    A master that was killed moments ago may still be ending: that is waited for, and said. Raises `BusyError` when it is held after that.
+    """
+    try:
+        return WriterLock.take(home.lock)
+    except BusyError as error:
+        log.event("waiting", reason=error.message, seconds=ENDING_SECONDS)
+    return WriterLock.take(home.lock, wait_seconds=ENDING_SECONDS)
 
 
 def site_of(home: Home, settings: Settings, store: Store) -> Site:
@@ -64,12 +67,12 @@ def authority_of(home: Home) -> CertificateAuthority | None:
     return CertificateAuthority.load(home.ca_file.read_bytes(), key, former.read_bytes() if former.exists() else b"")
 
 
-async def first_head(sequencer: Sequencer) -> SignedHead:
+async def first_head(sequencer: Sequencing, store: Store) -> SignedHead:
     """Return the head to serve first: the newest note that left, else (nothing is signed now) the stored one, else that of an empty log."""
     head = sequencer.feed.head
     if head.checkpoint is not None:
         return SignedHead(head.size, head.checkpoint)
-    note = await sequencer.store.read(lambda snapshot: snapshot.checkpoint())
+    note = await store.read(lambda snapshot: snapshot.checkpoint())
     return SignedHead(0, b"") if note is None else SignedHead(parse_checkpoint(parse_note(note).text).size, note)
 
 

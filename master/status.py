@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from auth.tokens import Site
     from ledger.core.ports import Clock
     from ledger.core.root import Root
-    from ledger.engine.sequencer import Sequencer
     from ledger.http.feed import Hub
     from ledger.http.metrics import Metrics
     from ledger.http.server import HttpServer
+    from master.signing.remote import RemoteSequencer
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Running:
 
     site: Site
     version: str
-    sequencer: Sequencer
+    sequencer: RemoteSequencer
     hub: Hub
     server: HttpServer
     identity: ServerIdentity
@@ -97,6 +97,8 @@ class Condition:
             "signature_library": library_name(),
             "process": os.getpid(),
             "memory": psutil.Process().memory_info().rss,
+            "signing_process": self._running.sequencer.pid,
+            "signing_memory": resident(self._running.sequencer.pid),
         }
 
     def show_in(self, metrics: Metrics) -> None:
@@ -116,6 +118,15 @@ class Condition:
         }
         for name, (text, read) in gauges.items():
             metrics.gauge(name, text, read)
+
+
+def resident(process: int) -> int | None:
+    """Return the bytes of a process that are in memory, None when it is gone."""
+    try:
+        memory: int = psutil.Process(process).memory_info().rss
+    except psutil.Error:
+        return None
+    return memory
 
 
 def clock_time(note: bytes, root: Root | None) -> int | None:

@@ -26,6 +26,7 @@ PAYLOAD_TYPE: Final = "application/vnd.metaledger.statement.v1+json"
 SIGNATURE_BYTES: Final = 64
 
 _PREAMBLE: Final = f"DSSEv1 {len(PAYLOAD_TYPE)} {PAYLOAD_TYPE} ".encode()
+_ID: Final = b'"id":"'
 _HEAD: Final = b'{"payload":"'
 _MIDDLE: Final = f'","payloadType":"{PAYLOAD_TYPE}","signatures":['.encode()
 _TAIL: Final = b"]}"
@@ -84,6 +85,17 @@ def parse_entry(entry: bytes) -> Envelope:
     envelope = parse_envelope(entry)
     vars(envelope)["statement"] = parse_statement(envelope.payload)
     return envelope
+
+
+def entry_id(entry: bytes) -> str:
+    """Return the policy id of an entry that was accepted, without reading what else it says.
+
+    In the canonical form of a statement only `kind`, `ledger`, `op`, `prev` and `v` follow its `id`, and no string holds a bare quote:
+    so the last `"id":"` is the one.
+    """
+    payload = binascii.a2b_base64(entry[len(_HEAD) : entry.index(b'"', len(_HEAD))])
+    start = payload.rindex(_ID) + len(_ID)
+    return payload[start : payload.index(b'"', start)].decode()
 
 
 def seal(payload: bytes, signatures: Iterable[Signature]) -> Envelope:

@@ -20,18 +20,11 @@ FOR_SMALL = 1_024  # entries of the queue that bulk never takes
 RETRY_SECONDS = (0.5, 2.0)
 
 
-class WaitingRequests:
-    """The admission queue. For one event loop."""
+class Room:
+    """How much room the admission queue has left. For one event loop."""
 
     def __init__(self) -> None:
-        self._small: deque[Request] = deque()
-        self._bulk: deque[Request] = deque()
-        self._bulk_first = False
         self.entries = 0
-
-    def __len__(self) -> int:
-        """Return how many requests wait; `entries` counts those that are still being read, too."""
-        return len(self._small) + len(self._bulk)
 
     def reserve(self, count: int) -> None:
         """Make room for a request of so many entries. BusyError, with a time that differs from one to the next, when there is none."""
@@ -47,6 +40,20 @@ class WaitingRequests:
     def release(self, count: int) -> None:
         """Give room back: the request was taken, or came to nothing."""
         self.entries -= count
+
+
+class WaitingRequests(Room):
+    """The admission queue. `entries` counts those that are still being read, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._small: deque[Request] = deque()
+        self._bulk: deque[Request] = deque()
+        self._bulk_first = False
+
+    def __len__(self) -> int:
+        """Return how many requests wait."""
+        return len(self._small) + len(self._bulk)
 
     def put(self, request: Request) -> None:
         """Add a request for which room was made."""

@@ -61,6 +61,22 @@ class WriterLock:
             raise
         return lock
 
+    @classmethod
+    def adopt(cls, path: Path, descriptor: int) -> Self:
+        """Share the lock on the file at `path` that the parent process took and handed down as an open file.
+
+        The kernel frees it when both have ended. Raises `BusyError` when the parent did not hold it.
+        """
+        _lock(descriptor, path, time.monotonic())
+        return cls(path, descriptor)
+
+    @property
+    def descriptor(self) -> int:
+        """Return the open file, to hand it to a child process. Raises `BusyError` after `release`."""
+        if self._descriptor is None:
+            raise BusyError(f"{self.path} is not held any more")
+        return self._descriptor
+
     def announce(self, address: str | None) -> None:
         """Write who holds the lock, and where its local API listens. Does nothing after `release`, nor on a disk that is full.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import subprocess
 import sys
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from tests.support.masters import Network, Reply
 
 ENTRIES = LIMITS.request_entries
-TAKEN_SECONDS = 0.3
 HANG_SECONDS = 15.0
 MINIMAL = {"Content-Type": LINES, "Prefer": "return=minimal"}
 
@@ -42,14 +43,12 @@ async def network(founded: Path, tmp_path: Path) -> AsyncIterator[Network]:
 
 @asynccontextmanager
 async def hanging(network: Network) -> AsyncIterator[None]:
-    """Let the disk hang under a batch that is taken already."""
-    async with network.master.sequencer.store.transaction():
-        under_way = asyncio.create_task(network.publish(network.put("site", {"name": "under way"})))
-        await asyncio.sleep(TAKEN_SECONDS)  # nothing is to be seen from outside when it is taken
-        assert network.master.sequencer.waiting == 0
-        assert not under_way.done()
+    """Let the signing process hang, as on a disk that does not answer."""
+    os.kill(network.master.sequencer.pid, signal.SIGSTOP)
+    try:
         yield
-    assert (await under_way).status == 201
+    finally:
+        os.kill(network.master.sequencer.pid, signal.SIGCONT)
 
 
 async def fill(network: Network, bodies: list[bytes]) -> list[asyncio.Task[Reply]]:

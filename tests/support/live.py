@@ -102,6 +102,12 @@ class Server:
             process.wait()
             raise
 
+    def wait(self) -> int:
+        """Wait until the process ends by itself, and return its exit code."""
+        assert self._process is not None
+        process, self._process = self._process, None
+        return process.wait(STOP_SECONDS)
+
     def kill(self) -> None:
         """End the process as a power cut does."""
         if self._process is not None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ledger.core.envelope import PAYLOAD_TYPE, Envelope, Signature, pae, parse_envelope, rebuild_envelope, seal, sign
+from ledger.core.envelope import PAYLOAD_TYPE, Envelope, Signature, entry_id, pae, parse_envelope, rebuild_envelope, seal, sign
 from ledger.core.errors import FormatError
 from ledger.core.keys import PrivateKey
 from ledger.core.statement import Statement
+
+if TYPE_CHECKING:
+    from ledger.core.canonical import JSONObject
 
 KEYS = sorted((PrivateKey(bytes([n]) * 32) for n in range(17)), key=lambda key: key.public.keyid)
 STATEMENT = Statement("0" * 64, "put", "operator", "op1", None, "root", "2026-11-21T10:00:00Z", {"name": "\u00fc\u00ff\u00fe"})
@@ -42,6 +45,13 @@ def test_parse_reads_what_seal_writes(envelope: Envelope) -> None:
     outer = json.loads(envelope.entry)
     assert base64.b64decode(outer["payload"]) == STATEMENT.payload
     assert outer["payloadType"] == PAYLOAD_TYPE
+
+
+@pytest.mark.parametrize("op", ["put", "drop"])
+def test_entry_id_is_that_of_the_statement_whatever_its_body_imitates(op: str) -> None:
+    body: JSONObject | None = {"id": "other", "x": '","id":"other","kind":"y","ledger":"', "y": [{"id": "other"}]} if op == "put" else None
+    statement = Statement("0" * 64, op, "operator", "op-1.2_3", "a" * 64, "root", "2026-11-21T10:00:00Z", body)
+    assert entry_id(sign(statement, KEYS[:2]).entry) == statement.id
 
 
 def test_envelope_may_hold_anything_until_its_statement_is_asked_for() -> None:

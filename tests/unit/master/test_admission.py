@@ -9,11 +9,11 @@ import pytest
 
 from auth.principal import Principal
 from ledger.core.backend import Placed, Refused
-from ledger.core.envelope import Envelope, sign
+from ledger.core.envelope import Envelope, Signature, pae, parse_envelope, seal, sign
 from ledger.core.errors import BusyError, ConflictError, FormatError, NotAllowedError, TooLargeError
 from ledger.core.limits import LIMITS
 from ledger.core.statement import Statement, derive_id
-from master.admission import SPELLINGS_BYTES, Admission, Terms, read_envelope
+from master.admission import SPELLINGS_BYTES, Admission, Terms, is_odd
 from tests.support.identities import key_of
 
 if TYPE_CHECKING:
@@ -31,9 +31,10 @@ class Log:
     """A sequencer that places everything, but what is named `taken`."""
 
     def __init__(self) -> None:
-        self.entries: list[Envelope] = []
+        self.entries: list[bytes] = []
         self.terms: list[tuple[int | None, bool]] = []
         self.room = 10_000
+        self.asked = 0
 
     def require_room(self, count: int) -> None:
         if count > self.room:
@@ -46,11 +47,16 @@ class Log:
         return [self._place(envelope) for envelope in envelopes]
 
     def _place(self, envelope: Envelope | bytes) -> Placed | Refused:
-        assert isinstance(envelope, Envelope)
-        if (envelope.statement.body or {}).get("name") == "taken":
+        assert isinstance(envelope, bytes)
+        self.asked += 1
+        try:
+            statement = parse_envelope(envelope).statement
+        except FormatError as error:
+            return Refused(error)
+        if (statement.body or {}).get("name") == "taken":
             return Refused(ConflictError("taken"))
         self.entries.append(envelope)
-        return Placed(len(self.entries) - 1, envelope.statement.digest, b"receipt")
+        return Placed(len(self.entries) - 1, statement.digest, b"receipt")
 
 
 def envelope(body: JSONObject, kind: str = "site", op: str = "put") -> Envelope:
@@ -74,8 +80,26 @@ async def test_admit_places_the_one_spelling_of_any_spelling() -> None:
     odd = json.dumps(json.loads(one.entry), indent=1).encode()
     verdict = await Admission(log).admit(odd, MEMBER, Terms(7, receipts=False))
     assert verdict.id == one.statement.id
-    assert log.entries[0].entry == one.entry
+    assert log.entries == [one.entry]
     assert log.terms == [(7, False)]
+
+
+async def test_admit_respells_what_only_the_sequencer_finds_odd() -> None:
+    one, log = sign(envelope({"name": "a"}).statement, [KEY, key_of("other")]), Log()
+    spelled = json.loads(one.entry)
+    spelled["signatures"].reverse()
+    odd = json.dumps(spelled, separators=(",", ":")).encode()
+    assert not is_odd(odd)
+    assert (await Admission(log).admit(odd, MEMBER)).id == one.statement.id
+    assert (log.asked, log.entries) == (2, [one.entry])
+
+
+async def test_admit_asks_once_for_what_is_refused_by_its_form() -> None:
+    payload = b'{"v":2}'
+    log, entry = Log(), seal(payload, [Signature(KEY.public.keyid, KEY.sign(pae(payload)))]).entry
+    with pytest.raises(FormatError):
+        await Admission(log).admit(entry, MEMBER)
+    assert log.asked == 1
 
 
 async def test_admit_raises_what_refuses() -> None:
@@ -102,7 +126,7 @@ async def test_admit_many_reads_long_requests_like_short_ones() -> None:
     log = Log()
     texts = [envelope({"name": f"site-{n}"}).entry for n in range(100)]
     verdicts = await Admission(log).admit_many(texts, MEMBER)
-    assert [one.entry for one in log.entries] == texts
+    assert log.entries == texts
     assert len({verdict.id for verdict in verdicts}) == 100
 
 
@@ -118,9 +142,12 @@ async def test_admit_many_has_a_limit() -> None:
         await Admission(Log()).admit_many([b"x"] * (LIMITS.request_entries + 1), MEMBER)
 
 
-def test_read_envelope_caps_every_spelling() -> None:
+async def test_admit_caps_every_spelling() -> None:
     with pytest.raises(TooLargeError):
-        read_envelope(b" " * (SPELLINGS_BYTES + 1))
+        await Admission(Log()).admit(b" " * (SPELLINGS_BYTES + 1), MEMBER)
+    (verdict,) = await Admission(Log()).admit_many([b" " * (SPELLINGS_BYTES + 1)], MEMBER)
+    assert isinstance(verdict.result, Refused)
+    assert isinstance(verdict.result.error, TooLargeError)
 
 
 MEMBER_BODY: JSONObject = {
