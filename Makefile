@@ -70,6 +70,7 @@ fix: setup ## what ruff can mend by itself
 docs: setup ## the CLI and API reference from the code; the links of the documentation
 	$(BIN)/python -m tests.support.reference
 	$(BIN)/python -m tests.support.api_reference
+	$(BIN)/python -m tests.support.kinds_page
 	$(PYTEST) tests/unit/test_house.py -q -k links
 
 chain-tools: setup ## the chain clients that tests run, pinned, into a cache outside the tree

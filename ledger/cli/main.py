@@ -10,7 +10,23 @@ import click
 
 from ledger.core.errors import EXIT_CODE, InternalError, LedgerError, UnavailableError, UsageError, lookup
 
-from . import about, archive, ceremony, members, network, operations, output, passphrase, policies, prove, query, revoke, rotate, serve
+from . import (
+    about,
+    archive,
+    ceremony,
+    explain,
+    members,
+    network,
+    operations,
+    output,
+    passphrase,
+    policies,
+    prove,
+    query,
+    revoke,
+    rotate,
+    serve,
+)
 from .options import Invocation, common
 from .verbs import Group
 
@@ -43,7 +59,7 @@ def cli(_invocation: Invocation) -> None:
     """
 
 
-for module in (network, members, ceremony, policies, query, operations, prove, archive, serve, revoke, rotate, passphrase, about):
+for module in (network, members, ceremony, policies, query, explain, operations, prove, archive, serve, revoke, rotate, passphrase, about):
     module.add_to(cli)
 
 

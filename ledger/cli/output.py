@@ -91,6 +91,11 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def line(text: str) -> str:
+    """Return text in one line, whole, with nothing in it that acts on a terminal."""
+    return _shown(_one_line(text))
+
+
 def cell(value: object) -> str:
     """Return one table cell: text as it is, the rest as short JSON."""
     text = value if isinstance(value, str) else "" if value is None else as_line(value)

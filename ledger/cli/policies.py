@@ -14,6 +14,7 @@ from ledger.core.errors import EXIT_CODE, FormatError, LedgerError, UnavailableE
 from ledger.home.files import write_file
 
 from . import output
+from .asking import confirm, yes_option
 from .documents import parse_document, read_documents, read_source
 from .options import Invocation, common, run
 from .options import output as forms
@@ -83,6 +84,7 @@ class Plan:
     wait: bool
     as_root: bool
     queue: bool
+    yes: bool
 
 
 @click.command("policy", cls=Command)
@@ -91,6 +93,7 @@ class Plan:
 @click.option("--dry-run", is_flag=True, help="Check everything against the local copy and send nothing.")
 @click.option("--wait", is_flag=True, help="Return when the local replica has it.")
 @click.option("--queue", is_flag=True, help="If the ledger cannot be reached, keep them in this home and deliver them later.")
+@yes_option
 @expect
 @as_root
 @forms()
@@ -105,6 +108,7 @@ def publish_policy(
     queue: bool,
     expect: str | None,
     as_root: bool,
+    yes: bool,
 ) -> int:
     """Sign policies and publish them; - reads standard input.
 
@@ -112,6 +116,9 @@ def publish_policy(
     follows from its content. A policy that is in force as given is not published again. Each receipt is
     checked before its policy is reported. Of a ledger that cannot be reached nothing is kept, unless --queue is
     given: then they are delivered by the agent of this home, or by its next publish or sync.
+
+    What breaks the schema of its kind is named, attribute by attribute, and then nothing is sent. A new schema
+    that live policies break is reported before it is signed.
 
     For example:
       ledger-cli publish policy site.json
@@ -127,12 +134,13 @@ def publish_policy(
         raise UsageError("--dry-run sends nothing, so there is nothing to queue", advice="Leave one of the two out.")
     if receipt_dir is not None and not dry_run:
         receipt_dir.mkdir(parents=True, exist_ok=True)
-    return run(_publish(invocation, policies, Plan(receipt_dir, expect, dry_run, wait, as_root, queue)))
+    return run(_publish(invocation, policies, Plan(receipt_dir, expect, dry_run, wait, as_root, queue, yes)))
 
 
 async def _publish(invocation: Invocation, policies: Sequence[JSON], plan: Plan) -> int:
     results: list[Published] = []
     async with invocation.client() as client:
+        await _tell_breaks(client, policies, yes=plan.yes or plan.dry_run)
         try:
             if not plan.dry_run:
                 await deliver_first(client, forgiving=plan.queue)
@@ -145,6 +153,20 @@ async def _publish(invocation: Invocation, policies: Sequence[JSON], plan: Plan)
         if plan.wait and not plan.dry_run and not any(result.result == "queued" for result in results):
             await client.sync()
     return report(results, invocation.form)
+
+
+async def _tell_breaks(client: LedgerClient, policies: Sequence[JSON], *, yes: bool) -> None:
+    """Say which live policies the schemas among these would refuse, before one is signed; ask whoever sits there."""
+    found = await client.breaks(policies)
+    for one in found:
+        output.note(f"warning: {one.count} of {one.live} live policies break the new schema of {one.kind}")
+        for breach in one.first:
+            output.note(f"  {output.line(breach.text())}")
+        if one.count > len(one.first):
+            output.note(f"  and {one.count - len(one.first)} more")
+    if found:
+        output.note("  They stay as they are; whoever changes one later must mend it.")
+        confirm("Publish all the same?", yes=yes)
 
 
 async def _publish_all(client: LedgerClient, policies: Sequence[JSON], plan: Plan, results: list[Published]) -> None:

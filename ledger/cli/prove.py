@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ledger.core.errors import VerificationError
+from ledger.core.errors import ProofError, VerificationError
 
 from . import output
 from .documents import parse_document, read_source
@@ -18,6 +18,10 @@ from .verbs import Command, verb
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from ledger.client.answers import Verified
+    from ledger.client.client import LedgerClient
+    from ledger.core.canonical import JSON
 
 VERIFY = """Check what was said, with nothing trusted but what this home has pinned. Exits 1 when it does not hold.
 
@@ -59,10 +63,21 @@ def verify_receipt(invocation: Invocation, file: str, policy_file: str | None) -
 
     async def work() -> None:
         async with invocation.client() as client:
-            verified = client.verify_receipt(receipt, policy=policy)
+            verified = await _verify_receipt(client, receipt, policy)
         output.one(verified.facts(), invocation.form)
 
     run(work())
+
+
+async def _verify_receipt(client: LedgerClient, receipt: bytes, policy: JSON | None) -> Verified:
+    """Check a receipt; a policy may be the file that was handed in, before the defaults of its schema were filled in."""
+    try:
+        return client.verify_receipt(receipt, policy=policy)
+    except ProofError:
+        filled = None if policy is None else await client.kinds.filled(policy)
+        if filled is None:
+            raise
+        return replace(client.verify_receipt(receipt, policy=filled), policy="the same, with the defaults of its schema")
 
 
 @click.command("ledger", cls=Command)

@@ -23,13 +23,13 @@ from ledger.client.checking import verify_snapshot
 from ledger.client.copy import open_copy
 from ledger.client.delivery import TARGET, WAITING, Deliverer, Delivery, open_journal
 from ledger.client.joining import new_invite
+from ledger.client.kinds import Breaks, Kinds
 from ledger.client.outstanding import JournalSlips, NoSlips
 from ledger.client.place import Place
 from ledger.client.publishing import Manner, Pen, Publisher, dropped, patched
 from ledger.client.queue import Queue, Ways, operation_facts
 from ledger.client.receipts import ReceiptJudge, stored_receipt
 from ledger.client.report import describe, freshness
-from ledger.client.ruling import Ruling
 from ledger.core.canonical import parse_time
 from ledger.core.errors import NotFoundError, ProofError, StaleError, UnavailableError, UnsupportedError, UsageError
 from ledger.core.limits import LIMITS
@@ -94,6 +94,11 @@ class LedgerClient:
         """Return what reads the copy."""
         return self.copy.reader
 
+    @property
+    def kinds(self) -> Kinds:
+        """Return the schemas of the network: what they want, and what is wrong with policies by them."""
+        return Kinds(self.copy.store, self._refresh)
+
     async def backend(self) -> Backend:
         """Return the backend that takes entries, opened when first needed."""
         return await self.copy.backend()
@@ -116,14 +121,14 @@ class LedgerClient:
 
         Defaults of their schemas are filled in first. With `expect`, only after that version. Before anything is sent raises FormatError
         for what is no policy, and SchemaMismatchError or ConflictError for what breaks the rules of its kind: `policies` in its context
-        names every fault of all of them. Raises
-        UnreachableError, BusyError or OutcomeUnknown when the ledger gives no answer. With `queue` it raises none of these three:
+        names every fault of all of them. Raises UnreachableError, BusyError or OutcomeUnknown when the ledger gives no answer.
+        With `queue` it raises none of these three:
         what cannot be delivered is kept in the home's journal and delivered later. What waits there already goes first.
         """
         drafts = [parse_draft(policy) for policy in policies]
         with suppress(*((UnavailableError,) if queue else ())):
             await self._fresh_copy(only_empty=True)
-        wishes = [put(draft) for draft in await self._ruling().require(drafts)]
+        wishes = [put(draft) for draft in await self.kinds.require(drafts)]
         manner = Manner(expect, as_root, dry_run)
         if queue:
             for result in await self._publish_queued(wishes, manner):
@@ -135,6 +140,11 @@ class LedgerClient:
         async for result in publisher.publish(wishes, manner, self._refresh):
             yield result
 
+    async def breaks(self, policies: Sequence[JSON]) -> list[Breaks]:
+        """Return which live policies the schemas among these policies would refuse, for each schema that refuses any. Nothing is sent."""
+        drafts = [parse_draft(policy) for policy in policies]
+        return await self.kinds.breaks([draft for draft in drafts if draft.kind == "schema"])
+
     async def publish_one(self, policy: JSON, *, expect: str | None = None, as_root: bool = False) -> Published:
         """Publish one policy. Raises the error that refuses it."""
         async for result in self.publish([policy], expect=expect, as_root=as_root):
@@ -144,7 +154,7 @@ class LedgerClient:
     async def patch(self, policy_id: str, change: JSONObject, *, expect: str | None = None, as_root: bool = False) -> Published:
         """Merge `change` into a policy (RFC 7396). Raises the error that refuses it."""
         await self._fresh_copy()
-        await self._ruling().require_patch(policy_id, change)
+        await self.kinds.require_patch(policy_id, change)
         record = (await self.reader.records([policy_id])).get(policy_id)
         return await self.submit(patched(record, policy_id, change), Manner(expect, as_root))
 
@@ -153,9 +163,6 @@ class LedgerClient:
         await self._fresh_copy()
         record = (await self.reader.records([policy_id])).get(policy_id)
         return await self.submit(dropped(record, policy_id), Manner(expect, as_root))
-
-    def _ruling(self) -> Ruling:
-        return Ruling(self.copy.store, self._refresh)
 
     async def submit(self, wish: Wish, manner: Manner) -> Published:
         """Publish one wish, in this manner. Raises the error that refuses it."""

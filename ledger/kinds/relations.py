@@ -1,9 +1,6 @@
-"""AnyLog's rules on more than one policy, or on a list in one, that uniqueness and references cannot say.
+"""AnyLog's rules on more than one policy, or on a list in one, that uniqueness and references cannot say: `RULES`.
 
 They bind authors and admission, never the fold, so two authors at the same moment may break one; `status` names what they broke.
-
-- cluster: a name is of one cluster, its children aside; a child has the name and the company of its parent; no table twice.
-- mapping: what it imports is there.
 """
 
 from __future__ import annotations
@@ -16,7 +13,7 @@ from ledger.kinds.faults import NOTHING, Fault, pointer
 from ledger.kinds.words import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from ledger.core.state import Record
 
@@ -24,6 +21,14 @@ CLUSTER = "cluster"
 MAPPING = "mapping"
 RELATED_KINDS = frozenset({CLUSTER, MAPPING})
 TAKEN = "a name that no other cluster has"
+RULES: Mapping[str, tuple[str, ...]] = {
+    CLUSTER: (
+        "A name is of one cluster, its children aside.",
+        "A child has the name and the company of its parent.",
+        "No table stands twice in a cluster.",
+    ),
+    MAPPING: ("The policies that it imports are there.",),
+}
 SHARED = ("name", "company")  # of a cluster and its parent
 
 

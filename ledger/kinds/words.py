@@ -20,6 +20,8 @@ TYPES: Mapping[str, str] = {
     "object": "an object",
     "null": "null",
 }
+CHOICES: Mapping[str, str] = {"anyOf": " or ", "oneOf": " or else "}
+VALUE = "a value"
 PLURALS: Mapping[str, str] = {"string": "text", "integer": "integers", "number": "numbers", "array": "lists", "object": "objects"}
 
 
@@ -31,14 +33,17 @@ def expected(schema: JSON) -> str:
         return shown(schema["const"])
     if isinstance(schema.get("enum"), list):
         return "one of " + ", ".join(shown(value) for value in _list(schema["enum"]))
-    clauses = [*_number(schema), *_length(schema), *_others(schema)]
-    return " ".join([_types(schema), *clauses])
+    choices = [joint.join(map(expected, _list(schema[name]))) for name, joint in CHOICES.items() if isinstance(schema.get(name), list)]
+    words = " ".join([_types(schema), *_number(schema), *_length(schema), *_others(schema)])
+    if words == VALUE:
+        return " and ".join(choices) or "anything"
+    return " ".join([words, *(f"that is {one}" for one in choices)])
 
 
 def _types(schema: JSONObject) -> str:
     found = schema.get("type")
     names = [str(name) for name in found] if isinstance(found, list) else [str(found)] if isinstance(found, str) else []
-    words = " or ".join(TYPES.get(name, name) for name in names) or ("an object" if "required" in schema else "a value")
+    words = " or ".join(TYPES.get(name, name) for name in names) or ("an object" if "required" in schema else VALUE)
     items = schema.get("items")
     return f"{words} of {plural(items)}" if names == ["array"] and isinstance(items, dict) and "type" in items else words
 
@@ -82,9 +87,6 @@ def _others(schema: JSONObject) -> list[str]:
         found.append("with no item twice")
     if isinstance(schema.get("required"), list) and "type" not in schema:
         found.append("with " + " and ".join(map(str, _list(schema["required"]))))
-    for name, joint in (("anyOf", " or "), ("oneOf", " or else ")):
-        if isinstance(schema.get(name), list):
-            found.append("that is " + joint.join(expected(one) for one in _list(schema[name])))
     return found
 
 
