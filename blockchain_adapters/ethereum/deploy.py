@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from eth_utils.address import to_checksum_address
+from eth_utils.address import is_checksum_address, is_checksum_formatted_address, is_hex_address, to_checksum_address
 from eth_utils.crypto import keccak
 from rlp.codec import encode as rlp_encode  # type: ignore[import-untyped]  # the library says nothing of its types
 
+from blockchain_adapters.ethereum.account import open_account, read_address
+from blockchain_adapters.ethereum.artifact import load_artifact
 from blockchain_adapters.ethereum.calls import Calls
 from blockchain_adapters.ethereum.fees import Caps, Fees, fresh
 from blockchain_adapters.ethereum.refusals import is_known, refusal
-from blockchain_adapters.ethereum.rpc import RpcError, octets, quantity
-from ledger.core.errors import BadSourceError, BusyError, FormatError, OutcomeUnknown, UnreachableError, UnsupportedError
+from blockchain_adapters.ethereum.rpc import Provider, RpcError, octets, quantity
+from ledger.core.errors import BadSourceError, BusyError, FormatError, OutcomeUnknown, UnreachableError, UnsupportedError, UsageError
+from ledger.home.url import parse_ledger_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from blockchain_adapters.ethereum.account import Account
     from blockchain_adapters.ethereum.artifact import Artifact
-    from blockchain_adapters.ethereum.rpc import Provider
 
 WAIT_SECONDS: Final = 180.0
 _WEI: Final = 10**18
+_ADDRESS: Final = re.compile(r"(?:^|/)0x[0-9a-fA-F]{40}/?$", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,60 @@ class Deployed:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a contract is to stand: a provider, named by a ledger URL without an address."""
+
+    url: str
+
+    @classmethod
+    def of(cls, text: str) -> Place:
+        """Return the place that a ledger URL names. UsageError when it names none, or a contract that stands."""
+        parsed = parse_ledger_url(text)
+        if parsed.scheme not in ("ethereum+http", "ethereum+https") or parsed.host is None or parsed.query:
+            raise UsageError(f"{text} names no provider", advice="Write ethereum+http://HOST:PORT, or ethereum+https://HOST/PATH.")
+        if _ADDRESS.search(parsed.path):
+            raise UsageError(f"{text} names a contract already", advice="Leave the address out: the new contract gets one of its own.")
+        return cls(text.removeprefix("ethereum+").rstrip("/"))
+
+    def ledger(self, address: str) -> str:
+        """Return the ledger URL of a contract there."""
+        return f"ethereum+{self.url}/{address}"
+
+
+async def plan_contract(place: Place, key: Path, submitters: Sequence[str] | None, max_fee: int) -> Plan:
+    """Return what deploying would do and cost, for the account of a keystore file, which stays closed.
+
+    No submitters means that account, None everybody. UsageError when the file does not name its address.
+    """
+    address = await asyncio.to_thread(read_address, key)
+    if address is None:
+        raise UsageError(f"{key} does not name its address", advice="Make the account anew: ledger-cli create account.")
+    deployer = await _deployer(place, max_fee)
+    try:
+        return await deployer.plan(address, [address] if submitters == [] else submitters)
+    finally:
+        await deployer.close()
+
+
+async def deploy_contract(place: Place, key: Path, passphrase: str, plan: Plan) -> Deployed:
+    """Carry a plan out with the account of a keystore file. Raises as `open_account` and `Deployer.deploy`."""
+    account = await asyncio.to_thread(open_account, key, passphrase)
+    deployer = await _deployer(place, plan.fees.fee)
+    try:
+        if account.address != plan.account:
+            raise UsageError(f"the key in {key} is that of {account.address}, not of {plan.account}")
+        return await deployer.deploy(account, plan)
+    finally:
+        await deployer.close()
+        await asyncio.to_thread(account.close)
+
+
+async def _deployer(place: Place, max_fee: int) -> Deployer:
+    artifact = await asyncio.to_thread(load_artifact)
+    return Deployer(Provider(place.url), artifact, Caps(fee=max_fee))
+
+
 class Deployer:
     """Deploys one kind of contract for one account, through one provider."""
 
@@ -89,9 +148,13 @@ class Deployer:
         self._artifact = artifact
         self._caps = Caps() if caps is None else caps
 
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._provider.close()
+
     async def plan(self, account: str, submitters: Sequence[str] | None) -> Plan:
         """Return what a deployment would do and cost. Nothing leaves but questions. FeeCapError above the caps."""
-        allowed = None if submitters is None else tuple(to_checksum_address(one) for one in submitters)
+        allowed = None if submitters is None else tuple(map(_checksummed, submitters))
         code = Calls(self._artifact).deployment(allowed)
         calls: list[tuple[str, Sequence[object]]] = [
             ("eth_chainId", ()),
@@ -160,6 +223,13 @@ class Deployer:
         except (UnreachableError, BusyError):
             return None
         return found if isinstance(found, dict) else None
+
+
+def _checksummed(address: str) -> str:
+    """Return an address in its one spelling. UsageError for what is none, and for a mixed spelling that has a mistake in it."""
+    if not is_hex_address(address) or (is_checksum_formatted_address(address) and not is_checksum_address(address)):
+        raise UsageError(f"{address} is no address", advice="Write 0x and 40 hex digits; if letters are mixed, their case is a checksum.")
+    return str(to_checksum_address(address))
 
 
 def contract_address(account: str, nonce: int) -> str:

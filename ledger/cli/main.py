@@ -14,6 +14,7 @@ from . import (
     about,
     archive,
     ceremony,
+    chains,
     explain,
     members,
     network,
@@ -59,7 +60,23 @@ def cli(_invocation: Invocation) -> None:
     """
 
 
-for module in (network, members, ceremony, policies, query, explain, operations, prove, archive, serve, revoke, rotate, passphrase, about):
+for module in (
+    network,
+    chains,
+    members,
+    ceremony,
+    policies,
+    query,
+    explain,
+    operations,
+    prove,
+    archive,
+    serve,
+    revoke,
+    rotate,
+    passphrase,
+    about,
+):
     module.add_to(cli)
 
 

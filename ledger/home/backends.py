@@ -8,6 +8,7 @@ An entry point may name the extra that brings its libraries; if they are missing
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import EntryPoints, entry_points
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -17,6 +18,7 @@ from ledger.home.settings import nearest
 from ledger.home.url import EXAMPLES, LedgerUrl, parse_ledger_url
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from importlib.metadata import EntryPoint
 
     from ledger.core.backend import Backend
@@ -77,14 +79,29 @@ async def open_ledger(text: str, context: BackendContext) -> Backend:
 
 
 def _load(plugin: EntryPoint) -> BackendScheme:
-    try:
+    with _named(plugin):
         scheme = plugin.load()
+    if not isinstance(scheme, BackendScheme):
+        raise InternalError(f"the entry point {plugin.name} of {GROUP} names no backend scheme")
+    return scheme
+
+
+@contextmanager
+def adapter_of(family: str) -> Iterator[None]:
+    """Stand around an import of the adapter that serves a family of URLs. MissingExtraError when its libraries are not installed."""
+    [plugin] = entry_points(group=GROUP).select(name=family)
+    with _named(plugin):
+        yield
+
+
+@contextmanager
+def _named(plugin: EntryPoint) -> Iterator[None]:
+    """Say which extra brings a library that is missing."""
+    try:
+        yield
     except ModuleNotFoundError as error:
         library = (error.name or "").partition(".")[0]
         if library in OURS or not library:
             raise
         advice = f'Install it: pip install "metaledger[{",".join(plugin.extras)}]"' if plugin.extras else f"Install {library}."
         raise MissingExtraError(f"{plugin.name} ledgers need {library}, which is not installed", advice=advice) from error
-    if not isinstance(scheme, BackendScheme):
-        raise InternalError(f"the entry point {plugin.name} of {GROUP} names no backend scheme")
-    return scheme
