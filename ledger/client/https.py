@@ -25,6 +25,7 @@ from ledger.core.errors import (
     LedgerError,
     NotFoundError,
     OutcomeUnknown,
+    SignatureError,
     SizeMismatchError,
     UnavailableError,
     UnreachableError,
@@ -101,9 +102,18 @@ class HttpsBackend:
         except NotFoundError:
             return None
 
-    async def present(self, note: bytes) -> bool:
-        """Show the server a checkpoint of its log that it may not know; tell whether it knew. Only a master takes any (NotFoundError)."""
-        reply = self._count(await self.transport.post("/v1/checkpoints", note, NOTE))
+    async def present(self, note: bytes, roots: Sequence[bytes] = ()) -> bool:
+        """Show the server a checkpoint of its log that it may not know; tell whether it knew. Only a master takes any (NotFoundError).
+
+        The `roots` are for a master that does not know the key that signed: they prove it.
+        """
+        try:
+            reply = self._count(await self.transport.post("/v1/checkpoints", note, NOTE))
+        except SignatureError:
+            if not roots:
+                raise
+            proof = b"\n".join(base64.b64encode(one) for one in roots)
+            reply = self._count(await self.transport.post("/v1/checkpoints", note + b"\n" + proof + b"\n", NOTE))
         return parse_object(reply.body).get("known") is True
 
     async def find(self, digest: str) -> Placed | None:

@@ -49,6 +49,7 @@ from ledger.core.trust import (
 )
 from ledger.core.trust.good import parse_claim
 from ledger.engine.headfile import HeadFile, LeftHead
+from ledger.engine.signing import placed_roots
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -58,9 +59,10 @@ if TYPE_CHECKING:
     from ledger.core.ports import Clock
     from ledger.core.trust import Verdict
     from ledger.engine.replica import Replica
-    from ledger.engine.snapshot import StoredHead
+    from ledger.engine.snapshot import Snapshot, StoredHead
 
 MOST_ROOTS = 1_000
+SHOWN_ROOTS = 16
 UNUSABLE = (FormatError, NotFoundError, TooLargeError)  # what a source gives in place of entries
 HEAD_FILE = "head.json"
 Progress = Callable[[int, int], None]
@@ -89,8 +91,8 @@ class LogSource(Protocol):
 class Guarded(Protocol):
     """A source with a fork guard: it can be shown a checkpoint of its own log that it may not know."""
 
-    async def present(self, note: bytes) -> bool:
-        """Show a checkpoint; tell whether it was known."""
+    async def present(self, note: bytes, roots: Sequence[bytes] = ()) -> bool:
+        """Show a checkpoint, with the root entries that prove its keys; tell whether it was known."""
         ...
 
 
@@ -231,7 +233,7 @@ class Syncer:
         claim = parse_claim(note)
         if self._presented.get(showing.name) != (claim.size, claim.root):
             with suppress(LedgerError):
-                await showing.source.present(note)
+                await showing.source.present(note, await self.replica.store.read(_newest_roots))
                 self._presented[showing.name] = (claim.size, claim.root)
 
     async def _remember(self, state: TrustState) -> None:
@@ -301,6 +303,10 @@ class Showing:
         place = at - self._start
         page = self._entries[place : place + end - at] if 0 <= place < len(self._entries) else ()
         return page or await self.source.read(at, min(end, at + LIMITS.page))
+
+
+def _newest_roots(snapshot: Snapshot) -> list[bytes]:
+    return [snapshot.entry(one.index) for one in placed_roots(snapshot.connection)[1:][-SHOWN_ROOTS:]]
 
 
 def unusable(step: Fetch, error: LedgerError, now: int) -> Evidence:

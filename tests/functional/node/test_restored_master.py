@@ -20,8 +20,11 @@ async def at_risk(network: LiveNetwork) -> bool:
         return b'"fork_risk":"' in (await admin.get("/v1/status")).body
 
 
-@pytest.mark.parametrize("agent", [True, False])
-async def test_node_that_knows_more_stops_a_master_on_an_old_copy(own_network: LiveNetwork, tmp_path: Path, agent: bool) -> None:
+@pytest.mark.parametrize(("agent", "rotated"), [(True, False), (False, False), (True, True)])
+async def test_node_that_knows_more_stops_a_master_on_an_old_copy(
+    own_network: LiveNetwork, tmp_path: Path, agent: bool, rotated: bool
+) -> None:
+    """With `rotated`, what the node knows is signed by a key that the old copy never heard of."""
     network = own_network
     home = await network.join("node-1")
     await asyncio.to_thread(network.master.stop)
@@ -29,6 +32,8 @@ async def test_node_that_knows_more_stops_a_master_on_an_old_copy(own_network: L
     await asyncio.to_thread(shutil.copytree, network.home, old)  # its head.json too: nothing in it says that it is old
     await asyncio.to_thread(network.master.restart)
     node = await asyncio.to_thread(network.start_node, home, poll=0.2) if agent else None
+    if rotated:
+        assert (await asyncio.to_thread(ledger_cli, network.home, "rotate", "log-key", "--stolen")).returncode == 0
     (published,) = await network.publish("what the copy does not have")
     if agent:
         await reaches(home, await size_of(network.home))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import stat
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +45,25 @@ async def test_node_answers_without_its_master_and_goes_on_when_it_is_back(own_n
     await asyncio.to_thread(network.master.restart)
     await network.publish("after the break")
     await reaches(home, await size_of(network.home))
+
+
+async def test_node_that_slept_goes_on_when_it_wakes(own_network: LiveNetwork) -> None:
+    """As a machine that is suspended: the node stands still while its streams end and the master is another process."""
+    network = own_network
+    home = await network.join("node-1")
+    node = await asyncio.to_thread(network.start_node, home, poll=0.5)
+    await network.publish("before it slept")
+    await reaches(home, await size_of(network.home))
+    os.kill(node.pid, signal.SIGSTOP)
+    await network.publish("while it slept")
+    await asyncio.to_thread(network.master.kill)
+    await asyncio.to_thread(network.master.restart)
+    await network.publish("while it slept still")
+    os.kill(node.pid, signal.SIGCONT)
+    await reaches(home, await size_of(network.home))
+    await network.publish("after it woke")
+    await reaches(home, await size_of(network.home))
+    assert node.running
 
 
 async def test_restarted_node_fetches_only_what_is_new(own_network: LiveNetwork) -> None:

@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ledger.core.checkpoint import Checkpoint
-from ledger.core.errors import SignatureError
+from ledger.core.envelope import sign
+from ledger.core.errors import FormatError, SignatureError
 from ledger.core.note import Note, log_line, parse_note
 from ledger.engine.genesis import create_log
 from ledger.engine.sequencer import Sequencer
 from ledger.engine.signing import SequencerKeys, log_vkey
 from ledger.engine.store import Store
-from master.forks import ForkRoutes, compare
-from tests.support.small_network import ORIGIN, SmallNetwork, TurnedClock, key
+from master.forks import ForkRoutes, compare, parse_presented
+from tests.support.small_network import ORIGIN, SmallNetwork, TurnedClock, key, root_body
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from ledger.core.envelope import Envelope
     from master.forks import Comparison
 
 
@@ -37,8 +39,8 @@ class Log:
         assert self.sequencer.feed.head.checkpoint is not None
         return self.sequencer.feed.head.checkpoint
 
-    def compare(self, note: Note) -> Comparison:
-        return self.store.read_now(lambda snapshot: compare(snapshot, note))
+    def compare(self, note: Note, *roots: Envelope) -> Comparison:
+        return self.store.read_now(lambda snapshot: compare(snapshot, note, [root.entry for root in roots]))
 
 
 def claim(size: int, signer: str, *, root: bytes = b"\x07" * 32, origin: str = ORIGIN) -> Note:
@@ -82,6 +84,39 @@ async def test_note_by_a_stranger_or_of_another_origin_counts_for_nothing(log: L
         log.compare(claim(100, "stranger"))
     with pytest.raises(SignatureError, match="another log"):
         log.compare(claim(100, "log-2", origin="ledger.internal/other/0011223344556677"))
+
+
+def listing(*names: str) -> list[dict[str, object]]:
+    return [{"vkey": log_vkey(ORIGIN, key(name)), "until": None} for name in names]
+
+
+async def test_note_by_a_key_that_is_not_known_here_counts_by_the_roots_that_prove_it(log: Log) -> None:
+    """What a copy that is older than a rotation is shown: its own last root is 2, the node's is 4."""
+    third = log.network.next_root(3, log_keys=listing("log-3"))
+    fourth = log.network.next_root(4, log_keys=listing("log-4"))
+    note = claim(100, "log-4")
+    for roots in ((), (third,), (fourth,), (fourth, third)):
+        with pytest.raises(SignatureError, match="no open log key"):
+            log.compare(note, *roots)
+    assert not log.compare(note, third, fourth).fits
+    assert not log.compare(note, log.network.root, third, fourth).fits  # those that it has are passed over
+
+
+async def test_roots_that_no_admin_signed_prove_nothing(log: Log) -> None:
+    false = log.network.signed("put", "root", "root", root_body(version=3, log_keys=listing("thief")), "root")
+    forged = sign(false.statement, [key("thief")])
+    with pytest.raises(SignatureError, match="no open log key"):
+        log.compare(claim(100, "thief"), forged)
+
+
+def test_what_is_presented_is_a_note_and_at_most_sixteen_roots() -> None:
+    note = claim(100, "log").encode()
+    assert parse_presented(note) == (note, [])
+    assert parse_presented(note + b"\n" + b"YQ==\nYg==\n") == (note, [b"a", b"b"])
+    assert parse_presented(b"junk") == (b"junk", [])
+    for rest in (b"YQ==\n" * 17, b"no base64!\n"):
+        with pytest.raises(FormatError):
+            parse_presented(note + b"\n" + rest)
 
 
 async def test_key_of_a_root_that_is_none_is_passed_over(log: Log) -> None:
