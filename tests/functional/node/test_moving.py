@@ -47,6 +47,7 @@ async def node_status(network: LiveNetwork, node: Server) -> dict[str, Any]:
     return status
 
 
+@pytest.mark.timeout(180)  # two moves and a dozen processes, on a busy machine
 async def test_node_and_members_follow_a_master_that_moved(own_network: LiveNetwork) -> None:
     network, old, url = own_network, own_network.url, new_url()
     home, member, away = [await network.join(name) for name in ("node-1", "member-1", "member-2")]
@@ -92,6 +93,7 @@ async def test_node_and_members_follow_a_master_that_moved(own_network: LiveNetw
     assert (await node_status(network, node))["moved"]["former"] == [old, url]
 
 
+@pytest.mark.timeout(180)  # as above
 async def test_member_cannot_lead_the_nodes_away(own_network: LiveNetwork, tmp_path: Path) -> None:
     network, url = own_network, new_url()
     home, mallory = [await network.join(name) for name in ("node-1", "mallory")]
@@ -112,7 +114,8 @@ async def test_member_cannot_lead_the_nodes_away(own_network: LiveNetwork, tmp_p
     stranger = Server("master", other)
     network.servers.append(stranger)
     await asyncio.to_thread(stranger.start)
-    for wrong, reason in ((trap.url, "is mallory, not master"), (stranger.url, "does not trust"), ("http://127.0.0.1:1", "only https")):
+    lies = {trap.url: "is mallory, not master", stranger.url: "does not trust", "http://127.0.0.1:1": "only https"}
+    for wrong, reason in lies.items():
         await says(network, wrong)
         await eventually(lambda reason=reason: any(reason in str(one) for one in node.events("master-not-followed")), reason)
     assert node.events("master-moved") == []

@@ -165,6 +165,7 @@ async def test_pushed_entries_cost_no_request(tmp_path: Path, log: PaperLog) -> 
             log.add(5)
             await run.reaches(len(log.entries))
         assert log.requests == asked == 3  # note, root 1, entries
+        await run.until(lambda: len(run.moves) == 4)  # the last is told after it is stored
         assert [(move.start, move.size) for move in run.moves] == [(0, 6), (6, 11), (11, 16), (16, 21)]
         assert run.moves[-1].entries == tuple(log.entries[16:])
 
