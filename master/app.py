@@ -23,6 +23,7 @@ from ledger.engine.store import Store
 from ledger.http.access import BearerAuthorizer
 from ledger.http.feed import Hub, SignedHead
 from ledger.http.health import HealthRoutes, Service
+from ledger.http.index_routes import IndexRoutes
 from ledger.http.log_routes import LogRoutes, Sharing
 from ledger.http.members import StateMembers, touched
 from ledger.http.metrics import Metrics
@@ -156,6 +157,7 @@ class Master:
             *PublishRoutes(Admission(self.sequencer)).routes(),
             *ForkRoutes(self.store, self._alarm, self.home.evidence).routes(),
             *QueryRoutes(hub, self.store, clock).routes(),
+            *IndexRoutes(self.store).routes(),
             *StateRoutes(hub, self.store, sharing).routes(),
             *TokenRoutes(assertions, issuer, verifier, clock).routes(),
             *certificates.routes(),

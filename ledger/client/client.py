@@ -22,6 +22,7 @@ from ledger.client.changes import Watched, changes
 from ledger.client.checking import verify_snapshot
 from ledger.client.copy import open_copy
 from ledger.client.delivery import TARGET, WAITING, Deliverer, Delivery, open_journal
+from ledger.client.indexing import change_index, explain_query, list_indexes
 from ledger.client.joining import new_invite
 from ledger.client.kinds import Breaks, Kinds
 from ledger.client.outstanding import JournalSlips, NoSlips
@@ -34,6 +35,7 @@ from ledger.core.canonical import parse_time
 from ledger.core.errors import NotFoundError, ProofError, StaleError, UnavailableError, UnsupportedError, UsageError
 from ledger.core.limits import LIMITS
 from ledger.core.trust.good import parse_claim
+from ledger.engine.indexes import IndexChange
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -313,6 +315,23 @@ class LedgerClient:
         await self._fresh_copy()
         async for change in changes(self.copy, watched):
             yield change
+
+    async def explain(self, kind: str, clause: str = "", *, at: int | str | None = None) -> dict[str, object]:
+        """Return how `get` would find its answer: which indexes it would use, or that it looks at every policy (`scan`)."""
+        await self._fresh_copy(only_empty=True)
+        return await explain_query(self.copy, kind, clause, now=self._now(), at=at)
+
+    async def indexes(self) -> list[dict[str, object]]:
+        """Return the indexes of the copy: `kind`, `attribute`, and `by` whom, a `schema` or `local`."""
+        return await list_indexes(self.copy)
+
+    async def create_index(self, kind: str, attribute: str) -> None:
+        """Index an attribute in this home's copy. Raises ConflictError when it is, UsageError for what is no attribute."""
+        await change_index(self.copy, IndexChange.of(kind, attribute))
+
+    async def drop_index(self, kind: str, attribute: str) -> None:
+        """Drop an index that was made here. Raises NotFoundError, or ConflictError when a schema asks for it."""
+        await change_index(self.copy, IndexChange.of(kind, attribute, drop=True))
 
     # -- proof ---------------------------------------------------------------------------------------------------
 

@@ -8,12 +8,14 @@ first index, and who has none pays nothing. An index is there because a schema m
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 
+from ledger.core.canonical import is_kind
 from ledger.core.errors import ConflictError, NotFoundError, UsageError
 from ledger.engine.tables import PLACES
+from ledger.query import parse_path
 from ledger.query.evaluation import values_at
 from ledger.query.marks import MOST_INDEXES, marked_paths
 from ledger.query.plan import Index, keys_of
@@ -67,6 +69,47 @@ class StoredIndex:
         """Return what `-o json` shows."""
         why = [name for name, there in (("schema", self.by_schema), ("local", self.by_hand)) if there]
         return {"kind": self.index.kind, "attribute": str(Path(self.index.names)), "by": why}
+
+
+@dataclass(frozen=True, slots=True)
+class IndexChange:
+    """An index to make or to drop by hand."""
+
+    kind: str
+    names: tuple[str, ...]
+    drop: bool = False
+
+    @classmethod
+    def of(cls, kind: str, attribute: str, *, drop: bool = False) -> Self:
+        """Take a kind and a path as queries write it. Raises UsageError for what is neither."""
+        if not is_kind(kind):
+            raise UsageError(f"{kind!r} is no kind", advice="A kind is a letter, then letters, digits, _ or -; at most 64.")
+        names = parse_path(attribute, kind).names
+        if names[0] in {"id", "ledger"}:
+            raise UsageError(f"{names[0]} needs no index")
+        return cls(kind, names, drop)
+
+    def apply(self, connection: apsw.Connection) -> None:
+        """Do it. Raises as `add_index` and `drop_index` do."""
+        (drop_index if self.drop else add_index)(connection, self.kind, self.names, by_hand=True)
+
+    def facts(self) -> dict[str, object]:
+        """Return it as `parse_change` takes it."""
+        return {"kind": self.kind, "attribute": str(Path(self.names)), "drop": self.drop}
+
+
+def parse_change(text: bytes) -> IndexChange:
+    """Return the change that `{"kind", "attribute", "drop"?}` asks for. Raises UsageError."""
+    try:
+        facts = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise UsageError("the body is no JSON") from error
+    if not isinstance(facts, dict) or not facts.keys() <= {"kind", "attribute", "drop"}:
+        raise UsageError('an index is {"kind", "attribute"}, and "drop" when it is to be dropped')
+    kind, attribute, drop = facts.get("kind"), facts.get("attribute"), facts.get("drop", False)
+    if not isinstance(kind, str) or not isinstance(attribute, str) or not isinstance(drop, bool):
+        raise UsageError("kind and attribute are text, drop is true or false")
+    return IndexChange.of(kind, attribute, drop=drop)
 
 
 def stored_indexes(connection: apsw.Connection) -> list[StoredIndex]:

@@ -60,6 +60,7 @@ class Budget:
     """What a query may still cost, in steps of SQLite's machine, and whether anybody still waits for it."""
 
     def __init__(self, steps: int = LIMITS.query_steps) -> None:
+        self.interval = max(1, min(_TICK, steps))
         self._steps = steps
         self._cancelled = False
 
@@ -72,8 +73,8 @@ class Budget:
         self._steps -= steps
 
     def tick(self) -> bool:
-        """Count the steps since the last look; return whether the query must end."""
-        self._steps -= _TICK
+        """Count the `interval` steps since the last look; return whether the query must end."""
+        self._steps -= self.interval
         return self._cancelled or self._steps < 0
 
 
@@ -181,7 +182,7 @@ class Search:
 
     @contextmanager
     def _limited(self) -> Iterator[None]:
-        self._connection.set_progress_handler(self._budget.tick, _TICK)
+        self._connection.set_progress_handler(self._budget.tick, self._budget.interval)
         try:
             yield
         except apsw.InterruptError as error:

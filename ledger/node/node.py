@@ -31,6 +31,7 @@ from ledger.home.url import parse_ledger_url
 from ledger.http.access import BearerAuthorizer
 from ledger.http.feed import Hub, SignedHead
 from ledger.http.health import HealthRoutes, Service
+from ledger.http.index_routes import IndexRoutes
 from ledger.http.log_routes import LogRoutes, Sharing
 from ledger.http.members import StateMembers, touches_rights
 from ledger.http.metrics import Metrics
@@ -196,6 +197,7 @@ class Node:
         self._routes = (
             *(route for route in log_routes if self.settings.relay or route.path in EVERYWHERE),
             *QueryRoutes(hub, self.store, clock, self._marks).routes(),
+            *IndexRoutes(self.store).routes(),
             *StateRoutes(hub, self.store, sharing, self._marks).routes(),
             *SyncRoute(self.following).routes(),
             *TokenRoutes(assertions, issuer, verifier, clock).routes(),

@@ -69,6 +69,14 @@ def parse_where(text: str, kind: str | None = None) -> Condition:
     return condition
 
 
+def parse_path(text: str, kind: str) -> Path:
+    """Parse the path of an attribute of a kind. Raises UsageError naming the column, or TooLargeError."""
+    parser = Parser(text, (kind,))
+    path = parser.path()
+    parser.end()
+    return path
+
+
 def parse_query(text: str) -> Query:
     """Parse a whole query: kinds, then what is asked of them. Raises UsageError naming the column, or TooLargeError."""
     parser = Parser(text)

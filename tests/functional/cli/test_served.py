@@ -154,19 +154,22 @@ def test_status_of_all_kinds_of_homes(node: Cli, admin: Cli) -> None:
 
 
 def test_watch_shows_a_change_of_its_kind_and_leaves_the_home_free(node: Cli, admin: Cli) -> None:
-    words = [*PROGRAM, "--home", str(node.home), "watch", "lamp", "-o", "jsonl"]
+    words = [*PROGRAM, "--home", str(node.home), "watch", "lamp", "where id startswith lamp- and exists bright", "-o", "jsonl"]
     watching = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean({}), text=True)
     try:
         assert watching.stdout is not None
         deadline = time.monotonic() + 20
         seen: list[str] = []
         while not seen and time.monotonic() < deadline:  # what it shows is what comes after it began
-            admin.publish({"lamp": {"id": f"lamp-{time.monotonic_ns()}"}}, {"site": {"id": "other"}})
+            admin.publish(
+                {"lamp": {"id": f"lamp-{time.monotonic_ns()}", "bright": 1}}, {"lamp": {"id": "lamp-dark"}}, {"site": {"id": "other"}}
+            )
             time.sleep(0.5)
             assert node("sync").code == 0
             seen = _ready_lines(watching)
         change = json.loads(seen[0])
-        assert (list(change), change["kind"], change["op"]) == (["index", "op", "kind", "id", "policy"], "lamp", "put")
+        assert list(change) == ["index", "op", "effect", "kind", "id", "policy"]
+        assert (change["kind"], change["op"], change["effect"]) == ("lamp", "put", "enter")
     finally:
         watching.terminate()
         watching.communicate(timeout=20)

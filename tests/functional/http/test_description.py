@@ -40,6 +40,7 @@ OPERATIONS = (
     "GET /tile/{path}",
     "GET /v1/crl",
     "GET /v1/entries",
+    "GET /v1/indexes",
     "GET /v1/policies",
     "GET /v1/policies/{id}",
     "GET /v1/policies/{id}/history",
@@ -50,6 +51,7 @@ OPERATIONS = (
     "POST /v1/certificates",
     "POST /v1/checkpoints",
     "POST /v1/entries",
+    "POST /v1/indexes",
     "POST /v1/query",
     "POST /v1/token",
 )

@@ -35,6 +35,8 @@ OPENS: dict[str, str] = {
     "POST /v1/checkpoints": EVERYBODY,
     "GET /v1/policies": "read join",
     "POST /v1/query": "read join",
+    "GET /v1/indexes": "read join",
+    "POST /v1/indexes": "operate",
     "GET /v1/policies/{id}": "read join",
     "GET /v1/policies/{id}/history": "read join",
     "GET /v1/receipts/{digest}": "read join",

@@ -13,7 +13,7 @@ from ledger.engine.store import Store
 from ledger.query import parse_query
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from ledger.core.canonical import JSONObject
@@ -27,19 +27,26 @@ IAT = "2026-11-20T10:00:00Z"
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     store = Store.open(tmp_path / "ledger.db", create=True)
-    for number in range(25):
-        put(store, f"s{number}", {"n": number % 10, "even": number % 2 == 0})
+    put_all(store, {f"s{number}": {"n": number % 10, "even": number % 2 == 0} for number in range(25)})
     yield store
     store.close()
 
 
 def put(store: Store, policy: str, body: JSONObject | None) -> None:
+    put_all(store, {policy: body})
+
+
+def put_all(store: Store, bodies: Mapping[str, JSONObject | None]) -> None:
+    """Put or drop sites, one entry each, in one transaction."""
+
     def work(transaction: Transaction) -> None:
-        before = transaction.view.record(policy)
-        index = transaction.add(f"{transaction.size}".encode())
-        first = index if before is None else before.first
-        digest = sha256_hex(str(index).encode())
-        transaction.accept(index, Accepted((Record("site", policy, body is not None, digest, index, first, "root", "root", IAT, body),)))
+        for policy, body in bodies.items():
+            before = transaction.view.record(policy)
+            index = transaction.add(f"{transaction.size}".encode())
+            first = index if before is None else before.first
+            digest = sha256_hex(str(index).encode())
+            record = Record("site", policy, body is not None, digest, index, first, "root", "root", IAT, body)
+            transaction.accept(index, Accepted((record,)))
 
     store.write_now(work)
 

@@ -11,6 +11,7 @@ import pytest
 from ledger.core import errors
 from ledger.core.errors import HTTP_STATUS, LedgerError, lookup
 from ledger.http.health import HealthRoutes
+from ledger.http.index_routes import IndexRoutes
 from ledger.http.log_routes import LogRoutes, Sharing
 from ledger.http.openapi import describe
 from ledger.http.query_routes import QueryRoutes
@@ -32,6 +33,7 @@ def every_route() -> tuple[Route, ...]:
     return (
         *LogRoutes(nothing, nothing, Sharing(public=False), nothing, nothing).routes(),
         *QueryRoutes(nothing, nothing, nothing).routes(),
+        *IndexRoutes(nothing).routes(),
         *StateRoutes(nothing, nothing, Sharing(public=False)).routes(),
         *TokenRoutes(nothing, nothing, nothing, nothing).routes(),
         *PublishRoutes(nothing).routes(),
