@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.functional.cli.test_served import joined
-from tests.support.command import Cli
 from tests.support.live import Server
 from tests.support.reference import documented_shapes
 
 if TYPE_CHECKING:
+    from tests.support.command import Cli
     from tests.support.live import LiveNetwork
 
 SHAPES = dict(documented_shapes())
