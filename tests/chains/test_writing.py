@@ -17,7 +17,7 @@ from blockchain_adapters.ethereum.writer import Limits
 from blockchain_adapters.submit import Landed, Pace, Parcel
 from ledger.core.errors import BadSourceError, NotAllowedError, OutcomeUnknown, SizeMismatchError, UnreachableError
 from ledger.engine.journal import State
-from tests.support.anvil import FUNDED, running_anvil
+from tests.support.anvil import FUNDED, Anvil, running_anvil, scratch_state
 from tests.support.chain_writing import CONFIRMATIONS, PACE, account_of, entries_of, make_writer, opened_journal, submitting
 from tests.support.contract import Contract, send
 from tests.support.small_network import SmallNetwork
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from blockchain_adapters.submit import Submitter
     from ledger.engine.journal import Journal, Operation
-    from tests.support.anvil import Anvil
 
 GAS_FEE = {"gas": 21_000, "maxFeePerGas": 10**11, "maxPriorityFeePerGas": 10**10}
 
@@ -277,7 +276,7 @@ async def test_a_transaction_that_stands_still_is_replaced_at_an_eighth_more(
     assert await entries_of(contract) == things[:2]
 
 
-@pytest.mark.parametrize("depth", [1, 3, 10])
+@pytest.mark.parametrize("depth", [1, 5, 30])
 async def test_what_a_reorganisation_takes_away_comes_back(
     contract: Contract, journal: Journal, things: list[bytes], anvil: Anvil, depth: int
 ) -> None:
@@ -295,6 +294,48 @@ async def test_what_a_reorganisation_takes_away_comes_back(
         submitter.wake()
         await until(lambda: _all_there(contract, things[:30]), "what was taken away")
     assert await entries_of(contract) == things[:30]
+
+
+async def test_reorganisations_in_the_middle_of_writing_lose_nothing(
+    contract: Contract, journal: Journal, things: list[bytes], anvil: Anvil
+) -> None:
+    pace = Pace(first=0.005, most=0.05, rest=0.1, patience=30.0, batch=5)
+    async with submitting(contract, journal, pace=pace) as submitter:
+
+        async def never(_head: int) -> int:
+            return -1
+
+        submitter._chain._final_height = never  # type: ignore[attr-defined]  # as above
+        task = await start_late(submitter, things)
+        for depth in (1, 2, 5, 3, 1):
+            await asyncio.sleep(0.15)
+            await anvil.reorg(min(depth, await anvil.height() - 1))
+            submitter.wake()
+        await task
+        await until(lambda: _all_there(contract, things), "what was taken away")
+    assert await entries_of(contract) == things
+
+
+async def test_a_node_that_is_killed_and_lost_blocks_gets_them_again(tmp_path: Path, journal: Journal, things: list[bytes]) -> None:
+    anvil = Anvil(*scratch_state(tmp_path))
+    try:
+        await anvil.start()
+        contract = await Contract.deploy(anvil)
+        async with submitting(contract, journal) as submitter:
+            await submitter.submit(things[:10])
+            await asyncio.sleep(2.2)  # the chain writes itself down every second
+            await submitter.submit(things[10:20])
+            await anvil.stop(kill=True)
+            anvil = Anvil(*scratch_state(tmp_path), port=anvil.port)
+            await anvil.start()
+            contract.node = anvil
+            submitter.wake()
+            await until(lambda: _all_there(contract, things[:20]), "what the node had lost")
+            await submitter.submit(things[20:30])
+            await settle(contract, submitter)
+        assert await entries_of(contract) == things[:30]
+    finally:
+        await anvil.stop()
 
 
 async def _all_there(contract: Contract, entries: list[bytes]) -> bool:
