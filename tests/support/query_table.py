@@ -6,6 +6,7 @@
     trap    what it is about, where another program goes wrong (optional)
     json    what `bring` gives as JSON      text    the same as text, where text is its form
     rows    the policies found, each with what stands beside it: a query without `bring`
+    ids     the ids of those policies alone, in order
     cycles  the circles met, each as ids
     error   the column of the refusal       says    its words
 """
@@ -94,3 +95,10 @@ def refused(error: UsageError) -> Case:
 def expected(case: Case) -> Case:
     """Return what the answer to a case must be."""
     return {name: value for name, value in case.items() if name not in ABOUT}
+
+
+def compared(case: Case, found: Case) -> Case:
+    """Return an answer as the case has it: by ids alone where the case says no more."""
+    if "ids" not in case or "rows" not in found:
+        return found
+    return {"ids": [content["id"] for row in found["rows"] for content in row.values()]}
