@@ -1,4 +1,4 @@
-"""`publish policy`, `patch policy`, `drop policy`, `history`, `watch`."""
+"""`publish policy`, `patch policy`, `drop policy`, `watch`."""
 
 from __future__ import annotations
 
@@ -53,7 +53,6 @@ def add_to(cli: click.Group) -> None:
     verb(cli, "publish", PUBLISH).add_command(publish_policy)
     verb(cli, "patch", PATCH).add_command(patch_policy)
     verb(cli, "drop", DROP).add_command(drop_policy)
-    cli.add_command(history)
     cli.add_command(watch)
 
 
@@ -272,25 +271,6 @@ def drop_policy(invocation: Invocation, policy_id: str, expect: str | None, as_r
             return report([await client.drop(policy_id, expect=expect, as_root=as_root)], invocation.form)
 
     return run(work())
-
-
-@click.command(cls=Command)
-@click.argument("policy_id", metavar="ID")
-@forms("table", "json", "jsonl")
-@common
-def history(invocation: Invocation, policy_id: str) -> None:
-    """Show every version of a policy: who changed it, when, and where it stands in the log.
-
-    For example:
-      ledger-cli history ID -o json
-    """
-
-    async def work() -> None:
-        async with invocation.client() as client:
-            versions = [version.facts() for version in await client.history(policy_id)]
-            output.rows(versions, ("index", "op", "by", "iat", "digest"), invocation.form)
-
-    run(work())
 
 
 @click.command(cls=Command)

@@ -91,7 +91,7 @@ def _query_command(kind: str) -> click.Command:
     def query(invocation: Invocation, words: Sequence[str], at: str | None, max_age: float | None, local: bool) -> None:
         if kind in RESERVED:
             raise UsageError(f"{kind} is a reserved word of get", advice=f"Policies of that kind: `ledger-cli get kind {kind}`.")
-        run(_query(invocation, kind, " ".join(words), Asked(at, max_age, local)))
+        run(ask(invocation, kind, " ".join(words), Asked(at, max_age, local)))
 
     return query
 
@@ -112,10 +112,11 @@ def get_kind(invocation: Invocation, kind: str, words: Sequence[str], *, at: str
     """
     if not is_kind(kind):
         raise UsageError(f"{kind!r} is no kind", advice="A kind is a letter, then letters, digits, _ or -; at most 64.")
-    run(_query(invocation, kind, " ".join(words), Asked(at, max_age, local)))
+    run(ask(invocation, kind, " ".join(words), Asked(at, max_age, local)))
 
 
-async def _query(invocation: Invocation, kind: str, clause: str, asked: Asked) -> None:
+async def ask(invocation: Invocation, kind: str, clause: str, asked: Asked) -> None:
+    """Ask for policies of a kind and print them."""
     _refuse_past(asked.at, local=asked.local)
     async with invocation.client() as client:
         if asked.local:

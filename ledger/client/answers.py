@@ -11,6 +11,7 @@ from ledger.core.errors import FormatError
 if TYPE_CHECKING:
     from ledger.core.backend import ChainPosition
     from ledger.core.canonical import JSON, JSONObject
+    from ledger.core.difference import Difference
     from ledger.core.errors import LedgerError
     from ledger.core.state import Record
     from ledger.query.bring import Brought
@@ -66,12 +67,13 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class VersionSeen:
-    """One version of a policy: `op` is what made it (put, patch or drop)."""
+    """One version of a policy: `op` is what made it (put, patch or drop), `changes` what it changed in the version before."""
 
     record: Record
     op: str
     until: int | None
     author: str | None
+    changes: tuple[Difference, ...] = ()
 
     def facts(self) -> dict[str, object]:
         """Return what `-o json` shows."""
@@ -84,6 +86,7 @@ class VersionSeen:
             "iat": record.iat,
             "until": self.until,
             "body": record.body,
+            "changes": [change.facts() for change in self.changes],
         }
 
 

@@ -26,6 +26,7 @@ from ledger.client.indexing import change_index, explain_query, list_indexes
 from ledger.client.joining import new_invite
 from ledger.client.kinds import Breaks, Kinds
 from ledger.client.outstanding import JournalSlips, NoSlips
+from ledger.client.past import Compared, Rights, compare, rights_at
 from ledger.client.place import Place
 from ledger.client.publishing import Manner, Pen, Publisher, dropped, patched
 from ledger.client.queue import Queue, Ways, operation_facts
@@ -295,6 +296,19 @@ class LedgerClient:
         """Return every version of a policy, oldest first. NotFoundError for an id that was never accepted."""
         await self._fresh_copy(only_empty=True)
         return await self.reader.history(policy_id)
+
+    async def diff(self, policy_id: str, *, before: str | None = None, after: str | None = None) -> Compared:
+        """Return what differs between two versions of a policy; each is named by a size, a time or a digest.
+
+        Without them, what the last version changed. NotFoundError for an id or a version that is not there.
+        """
+        await self._fresh_copy(only_empty=True)
+        return await self.copy.store.read(lambda snapshot: compare(snapshot, policy_id, before, after))
+
+    async def rights(self, member: str, *, at: str | None = None) -> Rights:
+        """Return the permissions of the member of that name or id, and why it has them, as of `at` (a size or a time)."""
+        await self._fresh_copy(only_empty=True)
+        return await self.copy.store.read(lambda snapshot: rights_at(snapshot, member, at))
 
     async def entries(self, start: int = 0, end: int | None = None) -> list[EntrySeen]:
         """Return entries of the log with their verdicts."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from ledger.client.answers import Answer, EntrySeen, VersionSeen
 from ledger.client.authoring import show
 from ledger.client.local import LocalSource, LocalState
+from ledger.client.past import changes_of
 from ledger.core.canonical import is_hex64
 from ledger.core.envelope import parse_envelope
 from ledger.core.errors import FormatError, NotFoundError, UsageError
@@ -87,7 +89,8 @@ class Reader:
             if not versions:
                 raise NotFoundError(f"no policy {policy_id} was ever accepted")
             state = snapshot.state()
-            return [_seen(snapshot, version, author_name(state, version.record.by)) for version in versions]
+            seen = [_seen(snapshot, version, author_name(state, version.record.by)) for version in versions]
+            return [replace(one, changes=tuple(changes)) for one, changes in zip(seen, changes_of(versions), strict=True)]
 
         return await self.store.read(work)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ledger.core.errors import ConflictError, LedgerError, SchemaMismatchError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 NAMED = 3  # faults that a message names; the others stand in its context
 NOTHING = "nothing"
@@ -46,11 +46,6 @@ class Faulty:
         """Return what programs get."""
         place = {} if self.place is None else {"place": self.place}
         return {**place, "kind": self.kind, "id": self.id, "faults": [fault.facts() for fault in self.faults]}
-
-
-def pointer(path: Iterable[str | int]) -> str:
-    """Return the JSON pointer of a path."""
-    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
 
 
 def fault_error(found: Sequence[Faulty]) -> LedgerError:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from ledger.core.canonical import JSONObject, encode, same
+from ledger.core.difference import pointer
 from ledger.core.state import texts_of
-from ledger.kinds.faults import NOTHING, Fault, pointer
+from ledger.kinds.faults import NOTHING, Fault
 from ledger.kinds.words import shown
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ledger.core.canonical import JSON, encode
+from ledger.core.difference import pointer
 from ledger.core.errors import FormatError
-from ledger.kinds.faults import NOTHING, Fault, pointer
+from ledger.kinds.faults import NOTHING, Fault
 from ledger.kinds.patterns import compile_pattern
 from ledger.kinds.words import expected, shown
 
