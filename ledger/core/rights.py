@@ -60,12 +60,11 @@ def _is_given(view: StateView, member: str, permissions: str) -> bool:
 
 def is_covered(rights: Sequence[Record], change: Change, author: str) -> bool:
     """Tell whether one `allow` of these permissions covers the change by the member `author`."""
-    return any(
-        _allows(allow, change, author)
-        for permissions in rights
-        for allow in _items(permissions.content["allow"])  # the body's form was checked when it was accepted
-        if isinstance(allow, dict)
-    )
+    for permissions in rights:
+        for allow in _items(permissions.content["allow"]):  # the body's form was checked when it was accepted
+            if isinstance(allow, dict) and _allows(allow, change, author):
+                return True
+    return False
 
 
 def require_right(rights: Sequence[Record], change: Change, author: str) -> None:
