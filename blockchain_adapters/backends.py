@@ -22,6 +22,7 @@ from ledger.core.errors import (
     FormatError,
     LedgerError,
     NotReadyError,
+    OrderMovedError,
     OutcomeUnknown,
     SizeMismatchError,
     SplitViewError,
@@ -48,7 +49,6 @@ T = TypeVar("T")
 
 POLL_SECONDS = 2.0
 MOST_WAIT_SECONDS = 60.0
-MOVED = "the network is ordered by this chain now"
 
 
 class Source(Protocol):
@@ -105,10 +105,6 @@ class Writing(Protocol):
     async def close(self) -> None:
         """See Submitter."""
         ...
-
-
-class OrderMovedError(NotReadyError):
-    """The network was moved onto this chain: open the ledger again, and it is read as ordered here."""
 
 
 class _ChainBackend:
@@ -169,14 +165,27 @@ class MirrorBackend(_ChainBackend):
 
     traits = Traits(compare_and_set=False, checkpoints=True, instant_finality=True, writable=False)
 
+    def __init__(
+        self,
+        source: Source,
+        network: str,
+        *,
+        roots: Sequence[PlacedRoot] = (),
+        poll_seconds: float = POLL_SECONDS,
+        ended: bool = False,
+    ) -> None:
+        """As `_ChainBackend`; `ended` when the log is known to go on in another order."""
+        super().__init__(source, network, roots=roots, poll_seconds=poll_seconds)
+        self._ended = ended
+
     async def head(self) -> Head:
         """See Backend. A note that contradicts what is held is shown in place of the newest one: the reader judges it.
 
         Raises BadSourceError when the entries of a good note are there and do not make its tree, NotReadyError before the first note.
         """
         await self.catch_up()
-        if await self.order() is not None:
-            raise OrderMovedError(MOVED, advice="Open the ledger again.")
+        if not self._ended and await self.order() is not None:
+            raise OrderMovedError("the network is ordered by this chain now", advice="Open the ledger again.")
         whole = await self._whole()
         if whole.odd is not None:
             return Head(whole.tree.size, whole.tree.size, checkpoint=whole.odd)
@@ -282,6 +291,19 @@ class DirectBackend(_ChainBackend):
     async def known(self) -> ChainState:
         """Return what the providers agree on."""
         return await self.source.known()
+
+    async def base(self) -> int | None:
+        """Return the index of the root that set this order, None while the chain holds no such root."""
+        order = await self.order()
+        return None if order is None else order.base
+
+    def before(self) -> MirrorBackend:
+        """Return the mirror of the log before, with its notes; it reads through this backend, and needs no closing."""
+        return MirrorBackend(self.source, self.network, ended=True)
+
+    async def roots(self, version: int) -> bytes | None:
+        """Return the signed root of that version, None when there is none."""
+        return await self.before().roots(version)
 
     async def _final(self) -> int:
         state = await self.source.known()

@@ -6,6 +6,7 @@ the middle leaves no half network.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import shutil
@@ -17,24 +18,29 @@ from urllib.parse import urlsplit
 
 from auth.keystore import KeyStore
 from auth.pki import CertificateAuthority, encode_tls_key, make_request, new_tls_key, parse_request
+from ledger.client.copy import Silent
+from ledger.core.backend import Placed, Refused
 from ledger.core.canonical import format_time, is_name
 from ledger.core.envelope import sign
-from ledger.core.errors import ConflictError, UnavailableError, UsageError
+from ledger.core.errors import ConflictError, OutcomeUnknown, UnavailableError, UsageError
 from ledger.core.root import Admin, LogKey, Root
 from ledger.core.statement import ROOT, Statement, derive_id
 from ledger.engine.genesis import create_log
 from ledger.engine.signing import SequencerKeys, clock_vkey, log_vkey
+from ledger.home.backends import BackendContext, OrderingScheme, find_scheme
 from ledger.home.files import create_file, sync_directory
 from ledger.home.home import Home
+from ledger.home.settings import Settings
 from ledger.home.url import parse_ledger_url
 from ledger.kinds import standard_schemas
 
 from .defaults import FRESH_FOR_SECONDS, STALE_AFTER_SECONDS, STATE_EVERY, default_permissions, permissions_id
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from ledger.core.canonical import JSONObject
+    from ledger.core.backend import Backend
+    from ledger.core.canonical import JSON, JSONObject
     from ledger.core.envelope import Envelope
     from ledger.core.keys import PrivateKey
     from ledger.core.ports import Clock
@@ -44,6 +50,7 @@ ADMIN = "admin"
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 HTTPS_PORT = 443
 LOG_KEYS = ("log", "clock", "mark")
+MARK_KEYS = ("mark",)
 ADMIN_KEYS = ("admin", "member")
 SERVER_KEYS = ("server", "token")
 
@@ -52,7 +59,8 @@ SERVER_KEYS = ("server", "token")
 class NewNetwork:
     """What the first admin decides. `hosts` go into the certificate beside the loopback names and the URL's host.
 
-    `passphrase` protects the key files, but not that of the CA and the one for TLS.
+    `account` is the key file that pays where a chain orders the network. `passphrase` opens it, and protects the key files of the
+    home, but not those of the CA and for TLS.
     """
 
     name: str
@@ -60,6 +68,7 @@ class NewNetwork:
     hosts: tuple[str, ...] = ()
     public_read: bool = False
     admin_home: Path | None = None
+    account: Path | None = None
     passphrase: str | None = field(default=None, repr=False)
 
 
@@ -87,6 +96,10 @@ async def create_network(home: Path, wanted: NewNetwork, clock: Clock) -> Create
     """Make the network and its home. Raises UsageError or ConflictError before anything is written where it stays."""
     if not is_name(wanted.name):
         raise UsageError(f"{wanted.name!r} is no name: a-z, 0-9, then . _ - too, at most 63")
+    if parse_ledger_url(wanted.url).family not in ("https", "sqlite"):
+        return await _create_on_chain(home, wanted, clock)
+    if wanted.account is not None:
+        raise UsageError("an account pays for a ledger on a chain, and for no other", advice="Leave --account out.")
     database = _database(wanted.url)
     places = _places(home, wanted, database)
     drafts = [Home(place.path.with_name(f".{place.path.name}.{secrets.token_hex(4)}")) for place in places]
@@ -96,13 +109,43 @@ async def create_network(home: Path, wanted: NewNetwork, clock: Clock) -> Create
             draft.create()
         if draft_database is not None and database != draft_database:
             draft_database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        network, size = await _Founding(drafts[0], drafts[-1], wanted, clock, draft_database).found()
+        network, size = await _Founding((drafts[0], drafts[-1]), wanted, clock, draft_database).found()
         for draft, place in zip(drafts, places, strict=True):
             _settle(draft, place)
     finally:
         for draft in drafts:
             shutil.rmtree(draft.path, ignore_errors=True)
     return CreatedNetwork(network, wanted.name, places[0].path, wanted.url, size)
+
+
+async def _create_on_chain(home: Path, wanted: NewNetwork, clock: Clock) -> CreatedNetwork:
+    """Make a network that a chain orders: its first entries are appended before the home stands.
+
+    OutcomeUnknown when the chain does not say whether it took them: then the home stands, and its journal knows what was sent.
+    """
+    url = parse_ledger_url(wanted.url)
+    scheme = await asyncio.to_thread(find_scheme, url)
+    if not isinstance(scheme, OrderingScheme):
+        raise UsageError(f"a network cannot be created at {wanted.url}", advice="Give https://HOST:PORT or sqlite:///PATH.")
+    if wanted.account is None or wanted.admin_home is not None or wanted.hosts or wanted.public_read:
+        raise UsageError("a chain has neither a master nor its certificate", advice="Give --account FILE, and no other option than --url.")
+    order = await scheme.order(url)
+    [place] = _places(home, wanted, None)
+    draft = Home(place.path.with_name(f".{place.path.name}.{secrets.token_hex(4)}"))
+    try:
+        draft.create()
+        await asyncio.to_thread(scheme.adopt, wanted.account, draft)
+        founding = _Founding((draft, draft), wanted, clock, None, order)
+        context = BackendContext(draft, Settings(passphrase=wanted.passphrase), clock, Silent())
+        try:
+            size = await founding.found_at(lambda network: scheme.begin(url, context, network))
+        except OutcomeUnknown:
+            _settle(draft, place)
+            raise
+        _settle(draft, place)
+    finally:
+        shutil.rmtree(draft.path, ignore_errors=True)
+    return CreatedNetwork(founding.network, wanted.name, place.path, wanted.url, size)
 
 
 def _drafted(database: Path, place: Home, draft: Home) -> Path:
@@ -159,13 +202,23 @@ def _database(url: str) -> Path | None:
 class _Founding:
     """One founding: `home` gets what a log needs, `admin_home` (the same, or another) what the admin needs."""
 
-    def __init__(self, home: Home, admin_home: Home, wanted: NewNetwork, clock: Clock, database: Path | None) -> None:
-        self._home = home
-        self._admin_home = admin_home
+    def __init__(
+        self,
+        homes: tuple[Home, Home],
+        wanted: NewNetwork,
+        clock: Clock,
+        database: Path | None,
+        order: Mapping[str, JSON] | None = None,
+    ) -> None:
+        """`homes` are that of the log and that of the admin; without `order` the log is ordered by itself."""
+        home, admin_home = self._home, self._admin_home = homes
         self._wanted = wanted
         self._clock = clock
         self._database = database
-        names = LOG_KEYS if database is not None else (*LOG_KEYS, *SERVER_KEYS)
+        self._order: Mapping[str, JSON] = {"type": "log"} if order is None else order
+        self._served = database is None and order is None
+        self.network = ""
+        names = MARK_KEYS if order is not None else (*LOG_KEYS, *SERVER_KEYS) if self._served else LOG_KEYS
         phrase = None if wanted.passphrase is None else wanted.passphrase.encode()
         store, admin_store = KeyStore(home.keys, phrase), KeyStore(admin_home.keys, phrase)
         self._keys = {name: store.create(name) for name in names} | {name: admin_store.create(name) for name in ADMIN_KEYS}
@@ -174,13 +227,32 @@ class _Founding:
     async def found(self) -> tuple[str, int]:
         """Write everything; return the network id and the size of its log."""
         origin = f"ledger.internal/{self._wanted.name}/{secrets.token_hex(8)}"
-        root = self._sign(Statement("", "put", "root", "root", None, ROOT, self._iat, self._root(origin).body))
-        network = root.statement.digest
-        if self._database is None:
+        entries = self._entries(origin)
+        if self._served:
             self._certify()
-        size = await self._append([root, *self._policies(network)])
-        self._configure(network, log_vkey(origin, self._keys["log"]))
-        return network, size
+        size = await self._append(entries)
+        self._configure(self.network, log_vkey(origin, self._keys["log"]))
+        return self.network, size
+
+    async def found_at(self, begin: Callable[[str], Awaitable[Backend]]) -> int:
+        """Write everything, the entries to the ledger that `begin` opens for the network; return the size of its log."""
+        entries = self._entries(f"ledger.internal/{self._wanted.name}/{secrets.token_hex(8)}")
+        self._configure(self.network, None)
+        backend = await begin(self.network)
+        try:
+            placed = await backend.append([one.entry for one in entries])
+        finally:
+            await backend.close()
+        for one in placed:
+            if isinstance(one, Refused):
+                raise one.error
+        return max(one.index for one in placed if isinstance(one, Placed)) + 1
+
+    def _entries(self, origin: str) -> list[Envelope]:
+        """Return the first entries of the network, whose id is known from then on."""
+        root = self._sign(Statement("", "put", "root", "root", None, ROOT, self._iat, self._root(origin).body))
+        self.network = root.statement.digest
+        return [root, *self._policies(self.network)]
 
     def _root(self, origin: str) -> Root:
         keys = self._keys
@@ -189,12 +261,12 @@ class _Founding:
             origin=origin,
             version=1,
             fold=1,
-            order={"type": "log"},
+            order=dict(self._order),
             admins=(Admin(ADMIN, keys["admin"].public),),
             threshold=1,
             authority_threshold=1,
-            log_keys=(LogKey(log_vkey(origin, keys["log"]), None),),
-            clock_keys=(clock_vkey(origin, keys["clock"]),),
+            log_keys=(LogKey(log_vkey(origin, keys["log"]), None),) if "log" in keys else (),
+            clock_keys=(clock_vkey(origin, keys["clock"]),) if "clock" in keys else (),
             mark_keys=(keys["mark"].public,),
             witnesses=(),
             quorum=0,
@@ -209,7 +281,7 @@ class _Founding:
         wanted: list[tuple[str, str, JSONObject, PrivateKey | None]] = []
         wanted += [("permissions", policy_id, body, None) for policy_id, body in default_permissions().items()]
         wanted += [("schema", policy_id, body, None) for policy_id, body in standard_schemas().items()]
-        members = [(ADMIN, "admin", "member")] + ([] if self._database is not None else [(SERVER, "service", "server")])
+        members = [(ADMIN, "admin", "member")] + ([(SERVER, "service", "server")] if self._served else [])
         for name, kind, key in members:
             body: JSONObject = {"name": name, "type": kind, "key": self._keys[key].public.text, "permissions": [permissions_id(kind)]}
             wanted.append(("member", derive_id("member", body), body, self._keys[key]))
@@ -239,12 +311,12 @@ class _Founding:
         create_file(self._home.certificate_file, issued.chain, mode=0o644)
         create_file(self._home.certificate_key_file, encode_tls_key(key))
 
-    def _configure(self, network: str, vkey: str) -> None:
-        served = self._database is None
+    def _configure(self, network: str, vkey: str | None) -> None:
+        served = self._served
         common: dict[str, object] = {
             "network": network,
             "ledger": self._wanted.url,
-            "log_vkeys": [vkey],
+            "log_vkeys": None if vkey is None else [vkey],
             "server": SERVER if served else None,
         }
         member: dict[str, object] = {"role": "member", "name": ADMIN}

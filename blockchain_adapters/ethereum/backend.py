@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from blockchain_adapters import direct, mirror
 from blockchain_adapters.backends import DirectBackend, MirrorBackend
 from blockchain_adapters.chainfile import ChainFile
-from blockchain_adapters.ethereum.account import KEY_FILE, open_account
+from blockchain_adapters.ethereum.account import KEY_FILE, open_account, read_address
 from blockchain_adapters.ethereum.artifact import load_artifact
 from blockchain_adapters.ethereum.reader import EthereumChain
 from blockchain_adapters.ethereum.rpc import Identity, Provider, Rpc
@@ -29,6 +29,7 @@ from ledger.core.trust.providers import ChainState
 from ledger.engine.journal import Journal
 from ledger.engine.signing import placed_roots
 from ledger.engine.store import Store
+from ledger.home.files import create_file, read_private_file
 from ledger.home.url import parse_ledger_url
 
 if TYPE_CHECKING:
@@ -160,6 +161,11 @@ def rpc_urls(url: LedgerUrl, sources: Sequence[str]) -> tuple[list[str], str]:
     return urls, contract
 
 
+def contract_code() -> str:
+    """Return the SHA-256 of the code that this version's contract has on every chain (blocking)."""
+    return hashlib.sha256(load_artifact().runtime).hexdigest()
+
+
 def _known_roots(home: Home) -> list[PlacedRoot]:
     """Return the roots in the home's verified copy, none without one (blocking)."""
     if not home.database.exists():
@@ -174,10 +180,9 @@ def _known_roots(home: Home) -> list[PlacedRoot]:
 async def open_source(url: LedgerUrl, context: BackendContext, network: str) -> EthereumSource:
     """Open the contract of a URL for reading, with the file in the context's home."""
     urls, contract = rpc_urls(url, context.settings.sources)
-    artifact = await asyncio.to_thread(load_artifact)
     path = context.home.path / "chains" / f"{contract}-{network[:16]}.db"
     kept = await asyncio.to_thread(ChainFile.open, path)
-    rpc = Rpc(urls, contract, code=hashlib.sha256(artifact.runtime).hexdigest())
+    rpc = Rpc(urls, contract, code=await asyncio.to_thread(contract_code))
     source = EthereumSource(rpc, kept, context.clock, confirmations=context.settings.confirmations)
     try:
         await source.open()
@@ -274,6 +279,25 @@ class EthereumScheme:
             await source.close()
             raise
         return MirrorBackend(source, network, roots=roots)
+
+    async def order(self, url: LedgerUrl) -> dict[str, JSON]:
+        """See OrderingScheme. Asks the provider which chain it is on."""
+        first, contract = rpc_url(url)
+        rpc = Rpc([first], contract, code=await asyncio.to_thread(contract_code))
+        try:
+            identity: Identity = await rpc.ask(rpc.admit)
+        finally:
+            await rpc.close()
+        return {"type": "ethereum", "chain": identity.chain, "contract": contract}
+
+    async def begin(self, url: LedgerUrl, context: BackendContext, network: str) -> Backend:
+        """See OrderingScheme."""
+        return open_direct(await open_source(url, context, network), network, context)
+
+    def adopt(self, account: Path, home: Home) -> None:
+        """See OrderingScheme: a keystore file, as Ethereum's own tools write it."""
+        read_address(account)
+        create_file(home.keys / KEY_FILE, read_private_file(account))
 
 
 def open_direct(source: EthereumSource, network: str, context: BackendContext, roots: Sequence[PlacedRoot] = ()) -> DirectBackend:

@@ -32,11 +32,16 @@ def add_to(cli: click.Group) -> None:
     "--url",
     default="https://127.0.0.1:8443",
     show_default=True,
-    help="Where its master will serve, or sqlite:///path for a ledger without a server.",
+    help="Where its master will serve, sqlite:///path for a ledger without a server, or the contract of a chain that orders it.",
 )
 @click.option("--name", "hosts", multiple=True, metavar="HOST", help="A name or address in the master's certificate; may be repeated.")
 @click.option("--public-read", is_flag=True, help="Let anyone read the log without a token.")
 @click.option("--admin-home", type=click.Path(path_type=Path, file_okay=False), help="Put the admin's keys in this other home.")
+@click.option(
+    "--account",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="On a chain: the keystore file of the account that pays; METALEDGER_PASSPHRASE_FILE opens it.",
+)
 @passphrase_option
 @forms("table", "json", "id")
 @common
@@ -48,6 +53,7 @@ def network(
     *,
     public_read: bool,
     admin_home: Path | None,
+    account: Path | None,
     ask_passphrase: bool,
 ) -> None:
     """Create a network in this home: its first root, keys, certificates and default policies.
@@ -58,11 +64,12 @@ def network(
       ledger-cli create network demo
       ledger-cli create network demo --url https://ledger.example:8443 --admin-home ./admin
       ledger-cli create network demo --url sqlite:///var/lib/demo/ledger.db
+      ledger-cli create network demo --url ethereum+http://127.0.0.1:8545/0xCONTRACT --account ./account.json
     """
     from master.create import NewNetwork, create_network  # noqa: PLC0415 - what the other commands need not load
 
     phrase = new_passphrase(invocation.settings(), ask=ask_passphrase)
-    wanted = NewNetwork(name=name, url=url, hosts=hosts, public_read=public_read, admin_home=admin_home, passphrase=phrase)
+    wanted = NewNetwork(name, url, hosts, public_read, admin_home, account, phrase)
     created = run(create_network(invocation.home_path(), wanted, SystemClock()))
     if invocation.form == "json":
         output.one(created.facts(), "json")

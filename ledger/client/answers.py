@@ -92,7 +92,10 @@ class VersionSeen:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A statement that came into force. `effect` on what is watched: it made the policy `enter`, `alter` or `leave` it."""
+    """A statement that came into force. `effect` on what is watched: it made the policy `enter`, `alter` or `leave` it.
+
+    `op` "undone": what came from `index` on is gone, as only chains do.
+    """
 
     index: int
     op: str

@@ -57,6 +57,9 @@ async def changes(copy: Copy, watched: Watched) -> AsyncIterator[Change]:
     at = await copy.size()
     async for _ in _stirs(copy, at):
         size = await copy.size()
+        if size < at:
+            yield Change(size, "undone", "", "", None, "leave")
+            at = size
         if size > at:
             for change in await copy.store.read(partial(read_changes, start=at, end=size, watched=watched)):
                 yield change

@@ -176,7 +176,9 @@ class LedgerClient:
 
     async def publisher(self, author: Author | None = None) -> Publisher:
         """Return what signs and sends for this home, or for another `author` whose keys it holds."""
-        return Publisher(self.copy.backend, self.reader, await self._pen(author), self._receipts, self._slips())
+        publisher = Publisher(self.copy.backend, self.reader, await self._pen(author), self._receipts, self._slips())
+        publisher.refresh = self._refresh
+        return publisher
 
     def _slips(self) -> Slips:
         """Return where to note what is sent: what an embedded ledger is given leaves nobody's hands."""
@@ -361,6 +363,12 @@ class LedgerClient:
         if raw is None:
             placed = await (await self.backend()).find(digest)
             raw = None if placed is None else placed.receipt
+            if placed is not None and placed.position is not None:
+                where = f"block {placed.position.block}, transaction {placed.position.transaction}"
+                raise UnsupportedError(
+                    f"a chain orders this ledger: {digest} stands in {where}, which is no offline proof",
+                    advice="Look the transaction up at a node of the chain.",
+                )
         if raw is None:
             raise NotFoundError(f"the ledger holds no receipt of {digest}")
         if self._receipts.verify(raw).digest != digest:

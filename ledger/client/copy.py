@@ -17,11 +17,20 @@ from typing import TYPE_CHECKING
 
 from ledger.client.answers import SyncReport
 from ledger.client.moving import Moving
+from ledger.client.ordered import ChainSyncer, OrderedSource
 from ledger.client.reader import Reader
 from ledger.client.revocations import fetch_list, is_old
-from ledger.client.sync import Progress, Syncer
+from ledger.client.sync import LogSource, Progress
 from ledger.client.transport import Transport, parse_object
-from ledger.core.errors import BusyError, ConflictError, FormatError, LedgerError, NotFoundError, UnreachableError
+from ledger.core.errors import (
+    BusyError,
+    ConflictError,
+    FormatError,
+    LedgerError,
+    NotFoundError,
+    OrderMovedError,
+    UnreachableError,
+)
 from ledger.engine.replica import Replica
 from ledger.engine.signing import placed_roots
 from ledger.engine.store import Store
@@ -32,7 +41,6 @@ from ledger.home.lock import read_holder
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from ledger.client.https import HttpsBackend
     from ledger.client.place import Place
     from ledger.core.backend import Backend
     from ledger.core.trust import PlacedRoot
@@ -108,13 +116,13 @@ class Copy:
         """Take one step with the store open for writing: for the time of the step only, so that others of this home have their turn."""
         replica = Replica(writer, self.place.network)
         try:
-            syncer = Syncer(replica, clock=self.place.clock, evidence=self.place.home.evidence)
+            syncer = ChainSyncer(replica, clock=self.place.clock, evidence=self.place.home.evidence)
             await syncer.load()
-            source = as_source(await self.backend())
-            before = (await syncer.head()).size
-            report = await syncer.step(source, source.transport.base, progress=progress)
-            await self._heed_revocations(source.transport)
-            return replace(report, notes=(*report.notes, *await self._follow_master(source.transport, before)))
+            try:
+                return await self._step_with(syncer, progress)
+            except OrderMovedError:
+                await self._drop_backend()
+                return await self._step_with(syncer, progress)
         finally:
             await asyncio.to_thread(replica.close)
 
@@ -125,6 +133,22 @@ class Copy:
         if ca is not None and not place.foreign and await asyncio.to_thread(is_old, place.home, place.clock.now()):
             with suppress(LedgerError):
                 await fetch_list(transport, place.home, ca)
+
+    async def _step_with(self, syncer: ChainSyncer, progress: Progress | None) -> SyncReport:
+        source = as_source(await self.backend())
+        transport: Transport | None = getattr(source, "transport", None)
+        before = (await syncer.head()).size
+        report = await syncer.step(source, self.place.url.text if transport is None else transport.base, progress=progress)
+        if transport is None:
+            return report
+        await self._heed_revocations(transport)
+        return replace(report, notes=(*report.notes, *await self._follow_master(transport, before)))
+
+    async def _drop_backend(self) -> None:
+        """Close the backend, so that it is opened anew: the log goes on in another order."""
+        backend, self._backend = self._backend, None
+        if backend is not None:
+            await backend.close()
 
     async def _follow_master(self, transport: Transport, before: int) -> tuple[str, ...]:
         """Follow the master when what came since size `before` says that it moved; return what people should know."""
@@ -178,13 +202,11 @@ def parse_report(body: bytes) -> SyncReport:
         raise FormatError("the agent's answer to a sync is malformed") from error
 
 
-def as_source(backend: Backend) -> HttpsBackend:
-    """Return the backend as a source that a replica can follow. UnreachableError for one that cannot be."""
-    from ledger.client.https import HttpsBackend  # noqa: PLC0415 - the embedded ledger needs no HTTP
-
-    if not isinstance(backend, HttpsBackend):
-        raise UnreachableError("this ledger cannot be followed")
-    return backend
+def as_source(backend: Backend) -> LogSource | OrderedSource:
+    """Return the backend as a source that a copy can follow. UnreachableError for one that cannot be."""
+    if isinstance(backend, OrderedSource) or isinstance(backend, LogSource):  # noqa: SIM101 - mypy narrows protocols one by one
+        return backend
+    raise UnreachableError("this ledger cannot be followed")
 
 
 @asynccontextmanager

@@ -7,7 +7,8 @@ so when another version came first the wish is bound anew and sent again, three 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from ledger.client.answers import Published
@@ -27,6 +28,7 @@ from ledger.core.errors import (
     UnavailableError,
     UnsupportedError,
     VersionMismatchError,
+    error_class,
 )
 from ledger.core.fold import judge
 from ledger.core.limits import LIMITS
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
     from ledger.engine.snapshot import Snapshot
 
 ATTEMPTS = 3
+LOOKS = 10
+LOOK_SECONDS = 0.3
 REFUSALS = (InvalidError, AccessError, ConflictError, NotFoundError, UnsupportedError)
 
 
@@ -89,7 +93,7 @@ class _Bound:
 
 
 class Publisher:
-    """Publishes with one pen to one backend. `refresh` brings the reader up to date."""
+    """Publishes with one pen to one backend. `refresh` brings the reader up to date: for ledgers that place what they do not judge."""
 
     def __init__(
         self, backend: Callable[[], Awaitable[Backend]], reader: Reader, pen: Pen, receipts: ReceiptCheck, slips: Slips | None = None
@@ -101,6 +105,7 @@ class Publisher:
         self._receipts = receipts
         self._sent: dict[str, str] = {}
         self._fresh = False
+        self.refresh: Callable[[], Awaitable[object]] | None = None
 
     async def publish(self, wishes: Sequence[Wish], manner: Manner, refresh: Callable[[], Awaitable[object]]) -> AsyncIterator[Published]:
         """Yield one result a wish, in order, as each request is answered. A dry run judges all of them as one batch."""
@@ -165,9 +170,33 @@ class Publisher:
         sent = [one.envelope for one in bound if one.envelope is not None]
         answers = iter(await self._send(sent) if sent else [])
         results = [_unchanged(one) if one.envelope is None else self._result(one.wish, one.envelope, next(answers)) for one in bound]
+        if any(one.position is not None for one in results):
+            results = await self._verdicts(results)
         if sent:
             await self._slips.strike(result.digest for result in results if result.digest is not None and is_answered(result))
         return results
+
+    async def _verdicts(self, results: Sequence[Published]) -> list[Published]:
+        """Return the results with what the fold says: a chain places whatever it is given (DESIGN 7)."""
+        await self._following(max(one.index for one in results if one.index is not None))
+
+        def work(snapshot: Snapshot) -> list[Published]:
+            return [one if one.position is None else _judged(snapshot, one) for one in results]
+
+        found = await self._reader.store.read(work)
+        for one in found:
+            if one.error is not None and self._sent.get(one.id) == one.digest:
+                del self._sent[one.id]
+        return found
+
+    async def _following(self, index: int) -> None:
+        """Bring the copy up to an entry. An agent that keeps it may have begun its step before."""
+        for _ in range(LOOKS):
+            if self.refresh is not None:
+                await self.refresh()
+            if await self._reader.store.read(lambda snapshot: snapshot.head().size) > index:
+                return
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def _send(self, envelopes: Sequence[Envelope]) -> Sequence[Placed | Refused]:
         backend = await self._backend()
@@ -203,6 +232,20 @@ class Publisher:
             ]
 
         return await self._reader.store.read(work)
+
+
+def _judged(snapshot: Snapshot, result: Published) -> Published:
+    """Return a result with the verdict of the copy: the statement is in force from its first index that is not void."""
+    first = snapshot.find(result.digest or "")
+    if first is None or result.index is None:
+        error: LedgerError = OutcomeUnknown("the copy does not show it yet", operation=result.digest or "")
+        return replace(result, result="refused", error=error)
+    for index in dict.fromkeys((first, result.index)):
+        if snapshot.void(index) is None:
+            return replace(result, index=index, position=result.position if index == result.index else None)
+    void = snapshot.void(result.index)
+    reason = "it is void" if void is None else void.reason
+    return replace(result, result="refused", error=(ConflictError if void is None else error_class(void.code))(reason))
 
 
 def is_answered(result: Published) -> bool:

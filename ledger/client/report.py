@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ledger.client.marks import STATE_ROOT, read_audit
 from ledger.client.moving import Moving
+from ledger.client.ordered import Standing
 from ledger.client.reader import all_voids
 from ledger.core.canonical import format_time
 from ledger.core.errors import LedgerError
@@ -27,6 +28,10 @@ def freshness(snapshot: Snapshot, now: int) -> Freshness:
     """Return how fresh what is stored is: by the trust state of a replica, by the newest note of a log."""
     roots = placed_roots(snapshot.connection)
     root = roots[-1].root if roots else None
+    standing = Standing.read(snapshot)
+    if standing is not None:
+        block = standing.known.agreed
+        return judge_freshness(None if block is None else block.time, root, now)
     text = snapshot.meta(TRUST)
     if text is not None and root is not None:
         return judge_freshness(newest_line(TrustState.from_json(str(text)), root), root, now)
@@ -57,6 +62,7 @@ async def describe(copy: Copy) -> dict[str, object]:
             "freshness": fresh.level.value,
             "newest_line": None if fresh.time is None else format_time(fresh.time),
             "why": fresh.reason or None,
+            "chain": _chain(snapshot, head.size),
             "alarms": [*_stopping(trust), *_wrong_marks(snapshot)],
             "halted": snapshot.meta(HALTED),
             "fork_risk": snapshot.meta(RESTORED) if copy.is_log else None,
@@ -72,6 +78,16 @@ async def describe(copy: Copy) -> dict[str, object]:
     signs = await asyncio.to_thread(_signs, copy)
     state, advice = _conclude(facts, ledger, copy, signs=signs)
     return {"state": state, **identity, **facts, **ledger, "advice": advice}
+
+
+def _chain(snapshot: Snapshot, size: int) -> dict[str, object] | None:
+    """Return how the copy stands to the chain that orders it, None for a log with notes."""
+    standing = Standing.read(snapshot)
+    if standing is None:
+        return None
+    block = standing.known.agreed
+    final = None if block is None else {"height": block.height, "hash": block.hash, "time": format_time(block.time)}
+    return {"final_size": standing.final_size, "final_block": final, "remarks": list(standing.remarks(size))}
 
 
 def _stopping(trust: TrustState | None) -> list[dict[str, str]]:

@@ -68,11 +68,19 @@ HEAD_FILE = "head.json"
 Progress = Callable[[int, int], None]
 
 
+@runtime_checkable
 class LogSource(Protocol):
     """Where a log can be followed: a master, a relay, a mirror."""
 
-    received: int
-    requests: int
+    @property
+    def received(self) -> int:
+        """Return how many bytes of bodies came."""
+        ...
+
+    @property
+    def requests(self) -> int:
+        """Return how many requests were made."""
+        ...
 
     async def head(self) -> Head:
         """Return the newest head with its note."""

@@ -24,6 +24,7 @@ problems and exit codes of `ledger-cli`. A class that is not listed there inheri
     │   ├── UnreachableError    no answer
     │   ├── BusyError           try later (`retry_after`)
     │   ├── NotReadyError       the service stands but does not serve this now
+    │   │   └── OrderMovedError the log goes on in another order: open it again
     │   ├── StaleError          older than the caller accepts
     │   └── OutcomeUnknown      it may or may not have happened (`operation`)
     ├── VerificationError       what came does not prove what it says
@@ -192,6 +193,13 @@ class NotReadyError(UnavailableError):
     """The service stands but does not serve this now."""
 
     code = "not-ready"
+
+
+class OrderMovedError(NotReadyError):
+    """The log goes on in another order, which this backend does not follow: open the ledger again."""
+
+    code = "order-moved"
+    advice = "Open the ledger again."
 
 
 class StaleError(UnavailableError):

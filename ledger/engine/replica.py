@@ -33,7 +33,7 @@ from ledger.engine.signing import placed_roots
 from ledger.engine.verifier import Verifier
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
 
     from ledger.core.envelope import Envelope
@@ -133,6 +133,7 @@ class Intake:
         self._pages: deque[asyncio.Task[None]] = deque()
         self._tree = Frontier()
         self._state: TrustState | None = None
+        self._facts: Mapping[str, str] = {}
         self.accepted = 0
         self.void = 0
         self.halted: int | None = None
@@ -191,20 +192,23 @@ class Intake:
 
         return await self._held.run(look)
 
-    def take(self, state: TrustState) -> None:
-        """Commit the entries with this trust state when the intake ends."""
+    def take(self, state: TrustState, facts: Mapping[str, str] | None = None) -> None:
+        """Commit the entries with this trust state, and what else is to be remembered with them, when the intake ends."""
         self._state = state
+        self._facts = facts or {}
 
     async def finish(self) -> None:
         """Write the trust state, or undo everything if nothing was taken."""
         await self._written()
         if self._state is None:
             raise _UndoneError
-        text = self._state.to_json()
+        text, facts = self._state.to_json(), self._facts
         note = self._state.note
 
         def work(transaction: Transaction) -> None:
             transaction.put_meta(TRUST, text)
+            for name, value in facts.items():
+                transaction.put_meta(name, value)
             if note is not None and self.halted is None:
                 transaction.put_checkpoint(transaction.size, note)
 

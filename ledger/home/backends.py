@@ -18,10 +18,12 @@ from ledger.home.settings import nearest
 from ledger.home.url import EXAMPLES, LedgerUrl, parse_ledger_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from importlib.metadata import EntryPoint
+    from pathlib import Path
 
     from ledger.core.backend import Backend
+    from ledger.core.canonical import JSON
     from ledger.core.ports import Clock, Observer
     from ledger.home.home import Home
     from ledger.home.settings import Settings
@@ -51,6 +53,23 @@ class BackendScheme(Protocol):
 
     async def open(self, url: LedgerUrl, context: BackendContext) -> Backend:
         """Return an open backend; the caller closes it. Raises domain errors only."""
+        ...
+
+
+@runtime_checkable
+class OrderingScheme(BackendScheme, Protocol):
+    """A plug-in for what can order a network by itself, without a master."""
+
+    async def order(self, url: LedgerUrl) -> Mapping[str, JSON]:
+        """Return the order that a root names to have its network ordered there. Raises domain errors only."""
+        ...
+
+    async def begin(self, url: LedgerUrl, context: BackendContext, network: str) -> Backend:
+        """Return the open, still empty ledger of a network that is being made; the caller closes it."""
+        ...
+
+    def adopt(self, account: Path, home: Home) -> None:
+        """Put the account that pays for writing, a key file, into a home (blocking)."""
         ...
 
 

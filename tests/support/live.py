@@ -48,10 +48,10 @@ def environment(**more: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("METALEDGER_")} | more
 
 
-def ledger_cli(home: Path, *words: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+def ledger_cli(home: Path, *words: str, text: str | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run one command to its end."""
     command = [*COMMAND, *words, "--home", str(home)]
-    return subprocess.run(command, input=text, env=environment(), capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, input=text, env=environment(**variables), capture_output=True, text=True, timeout=60, check=False)
 
 
 class Server:
