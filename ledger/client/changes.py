@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from ledger.client.answers import Change
 from ledger.client.authoring import show
+from ledger.client.ordered import Standing
 from ledger.core.backend import NewHead
 from ledger.core.errors import BusyError, UnavailableError, UsageError
 from ledger.core.limits import LIMITS
@@ -55,15 +56,41 @@ class Watched:
 async def changes(copy: Copy, watched: Watched) -> AsyncIterator[Change]:
     """Yield what comes into force after now and is wanted. The source only says that there is more; what it is comes from the copy."""
     at = await copy.size()
+    shown = _Shown()
+    await copy.store.read(shown.remember)
     async for _ in _stirs(copy, at):
+        stands = await copy.store.read(shown.check)
+        if stands is not None and stands < at:
+            yield Change(stands, "undone", "", "", None, "leave")
+            at = stands
         size = await copy.size()
-        if size < at:
-            yield Change(size, "undone", "", "", None, "leave")
-            at = size
         if size > at:
             for change in await copy.store.read(partial(read_changes, start=at, end=size, watched=watched)):
                 yield change
             at = size
+        await copy.store.read(shown.remember)
+
+
+class _Shown:
+    """The entries that may still be undone, as a watcher saw them last: none but in a log that a chain orders."""
+
+    def __init__(self) -> None:
+        self._start = 0
+        self._leaves: list[bytes] = []
+
+    def remember(self, snapshot: Snapshot) -> None:
+        """Remember the leaves of what is not final."""
+        standing = Standing.read(snapshot)
+        size = snapshot.head().size
+        self._start = size if standing is None else min(standing.final_size, size)
+        self._leaves = snapshot.read_many([(0, index) for index in range(self._start, size)])
+
+    def check(self, snapshot: Snapshot) -> int | None:
+        """Return the index of the first of them that does not stand as it did, None when all do."""
+        end = min(snapshot.head().size, self._start + len(self._leaves))
+        now = snapshot.read_many([(0, index) for index in range(self._start, end)])
+        same = next((place for place, leaf in enumerate(now) if leaf != self._leaves[place]), len(now))
+        return None if same == len(self._leaves) else self._start + same
 
 
 async def _stirs(copy: Copy, start: int) -> AsyncIterator[None]:
