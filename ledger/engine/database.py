@@ -39,6 +39,7 @@ T = TypeVar("T")
 
 BUSY_MILLISECONDS = 5_000
 WAL_PAGES = 2_000
+WAL_BYTES = 64 * 1024 * 1024  # what one large transaction made longer is cut back to this
 CACHE_KIB = 32_768
 SEARCHERS = 2
 
@@ -120,6 +121,7 @@ class Database:
             self._check_version(connection)
         connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", "FULL")
+        connection.pragma("journal_size_limit", WAL_BYTES)
         connection.set_wal_hook(self._note_wal)
         if create:
             connection.execute("BEGIN IMMEDIATE")

@@ -66,3 +66,18 @@ def test_a_reader_that_stays_does_not_make_every_commit_copy_the_wal(tmp_path: P
     store.read_now(read)
     assert 2 <= len(copies) <= 20
     store.close()
+
+
+def test_what_a_large_transaction_made_longer_is_cut_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = 256 * 1024
+    monkeypatch.setattr(database, "WAL_PAGES", 8)
+    monkeypatch.setattr(database, "WAL_BYTES", limit)
+    store = Store.open(tmp_path / "ledger.db", create=True)
+    wal = tmp_path / "ledger.db-wal"
+    store.write_now(lambda transaction: transaction.put_meta("large", bytes(8 * limit)))
+    assert wal.stat().st_size > 8 * limit
+    for number in range(20):
+        store.write_now(partial(put_long, f"x{number % 3}"))
+        store._database._cleaner.submit(lambda: None).result()
+    assert wal.stat().st_size <= 2 * limit
+    store.close()
