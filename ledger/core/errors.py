@@ -106,7 +106,7 @@ class TooLargeError(InvalidError):
 
 
 class TooCostlyError(InvalidError):
-    """A query looks at more than `LIMITS.query_steps` allows."""
+    """A query looks at more than `LIMITS` allows: steps of SQLite, values, pairs of policies, relatives."""
 
     code = "too-costly"
     advice = "Name a kind, add a condition on an indexed attribute (`ledger-cli explain query`), or ask for less at a time."

@@ -32,9 +32,10 @@ class Limits:
     page: int = 1_000  # entries or policies an answer
     query_text: int = 8 * KIB
     brought: int = 64  # fields and texts of one bring
-    joined: int = 250_000  # pairs of a row and a policy that a second query looks at
+    brought_values: int = 5_000_000  # values that the fields of one bring look at
+    joined: int = 250_000  # values and pairs of policies that a second query looks at
     seconds: int = 4  # second queries of one query
-    relatives: int = 250_000  # policies met on the ways of one hierarchy
+    relatives: int = 250_000  # policies and steps on the ways of one hierarchy
     tree_levels: int = 64
     query_steps: int = 500_000_000  # of SQLite's machine; looking at a policy costs about a hundred, with an easy condition
     inflated: int = 4 * MIB  # FORMATS 11

@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
+from ledger.core.limits import LIMITS
 from ledger.query.bring import Brought, bring
 from ledger.query.evaluation import judge_of
 from ledger.query.hierarchy import Relative, follow, relative_of, root_policies
 from ledger.query.join import join
+from ledger.query.meter import Meter
 from ledger.query.sorting import sort_policies
 from ledger.query.tree import MAX_VALUES, Among, And, HasValue, Path, Query
 
@@ -82,15 +84,17 @@ class SourceKin:
 
 
 def _by_parent(found: Iterable[Relative]) -> dict[str, list[Relative]]:
+    meter = Meter(LIMITS.relatives, "relatives", "Name the kinds, as in get uns, or ask for one level.")
     below: dict[str, list[Relative]] = {}
     for one in found:
+        meter.charge(1 + len(one.parents))
         for up in one.parents:
             below.setdefault(up, []).append(one)
     return below
 
 
 def answer(query: Query, source: Source, *, now: int = 0) -> Result:
-    """Answer a query at a time (Unix seconds). Raises `TooLargeError` beyond the limits of joins and hierarchies."""
+    """Answer a query at a time (Unix seconds). Raises `TooCostlyError` beyond the limits of `bring`, joins and hierarchies."""
     rows = _rows(query, source, now)
     if query.bring is None:
         return Result(tuple(rows))

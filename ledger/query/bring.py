@@ -12,7 +12,9 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ledger.core.limits import LIMITS
 from ledger.query.cells import ABSENT, Cell, Field, Literal, elements, present, sort_key, text_of
+from ledger.query.meter import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -158,7 +160,8 @@ def _cells(rows: Iterable[Row], wanted: Bring) -> Iterator[tuple[Cell, ...]]:
     A row that brings nothing is left out, unless null.
     """
     fields = wanted.fields
-    found: Iterable[tuple[Cell, ...]] = (tuple(field.of(row) for field in fields) for row in rows)
+    meter = _meter()
+    found: Iterable[tuple[Cell, ...]] = (tuple(field.of(row, meter) for field in fields) for row in rows)
     if not wanted.null:
         found = (cells for cells in found if any(cell is not ABSENT for cell in cells) or not fields)
     if wanted.unique:
@@ -167,6 +170,10 @@ def _cells(rows: Iterable[Row], wanted: Bring) -> Iterator[tuple[Cell, ...]]:
         places = wanted.sort or tuple(range(len(fields)))
         found = sorted(found, key=lambda cells: tuple(sort_key(cells[place]) for place in places))
     yield from found
+
+
+def _meter() -> Meter:
+    return Meter(LIMITS.brought_values, "values to bring", "Ask for fewer policies with where, or for fewer fields.")
 
 
 def _unique(found: Iterable[tuple[Cell, ...]]) -> Iterator[tuple[Cell, ...]]:
@@ -212,13 +219,13 @@ def _tree(rows: Iterable[Row], wanted: Bring) -> Brought:
 
 
 def _brought_nodes(nodes: Sequence[Row], fields: Sequence[Field]) -> tuple[Row, ...]:
-    columns = columns_of(fields)
+    columns, meter = columns_of(fields), _meter()
     values: list[Row] = []
     waiting = [(node, values) for node in reversed(nodes)]
     while waiting:
         node, siblings = waiting.pop()
         below: list[Row] = []
-        cells = ((name, field.of(node)) for name, field in zip(columns, fields, strict=True))
+        cells = ((name, field.of(node, meter)) for name, field in zip(columns, fields, strict=True))
         siblings.append({**{name: cell for name, cell in cells if cell is not ABSENT}, "children": below})
         waiting.extend((low, below) for low in reversed(_children(node)))
     return tuple(values)
@@ -226,10 +233,11 @@ def _brought_nodes(nodes: Sequence[Row], fields: Sequence[Field]) -> tuple[Row, 
 
 def _tree_lines(wanted: Bring, nodes: Sequence[Row]) -> tuple[str, ...]:
     lines: list[str] = []
+    meter = _meter()
     waiting = [(node, 0) for node in reversed(nodes)]
     while waiting:
         node, level = waiting.pop()
-        text = _line(wanted.parts, tuple(field.of(node) for field in wanted.fields)) if wanted.fields else _titled(node)
+        text = _line(wanted.parts, tuple(field.of(node, meter) for field in wanted.fields)) if wanted.fields else _titled(node)
         lines.append("  " * level + text)
         waiting.extend((low, level + 1) for low in reversed(_children(node)))
     return tuple(lines)

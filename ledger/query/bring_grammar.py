@@ -159,13 +159,7 @@ def _literal(tokens: Tokens) -> Literal:
 def _given(tokens: Tokens) -> str:
     r"""Take a token as the text that it is; a bare `\n` or `\t` as the character that it means."""
     token = tokens.take()
-    if not _is_unicode(token.text):
-        raise query_error(token.column, "this text is no Unicode")
     return WHITE.get(token.text, token.text) if token.form == WORD else token.text
-
-
-def _is_unicode(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _field(tokens: Tokens) -> Field:
@@ -204,8 +198,6 @@ def _name(tokens: Tokens) -> str:
     token = tokens.token
     if token.form not in {WORD, TEXT}:
         tokens.refuse("expected an attribute")
-    if not _is_unicode(token.text):
-        tokens.refuse("expected an attribute, in Unicode")
     return tokens.take().text
 
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ledger.query.meter import Meter
+
 ANY_KIND = "*"
 KIND_COLUMN = "kind"
 
@@ -72,9 +74,9 @@ class Place:
         """The names on the way."""
         return tuple(step for step in self.steps if step is not None) or (KIND_COLUMN,)
 
-    def of(self, row: Mapping[str, object]) -> Cell:
+    def of(self, row: Mapping[str, object], meter: Meter) -> Cell:
         """Return what stands there: a value; a list of values where the way went through a list; ABSENT."""
-        found = follow(*self._start(row))
+        found = follow(*self._start(row), meter)
         return found if self.cut is None else self.cut.of(found)
 
     def _start(self, row: Mapping[str, object]) -> tuple[object, tuple[str | None, ...]]:
@@ -102,11 +104,11 @@ class Field:
         names = self.paths[0].names
         return (KIND_COLUMN,) if names == (ANY_KIND,) else names
 
-    def of(self, row: Mapping[str, object]) -> Cell:
+    def of(self, row: Mapping[str, object], meter: Meter) -> Cell:
         """Return what it brings from a row."""
         found: Cell = ABSENT
         for path in self.paths:
-            value = path.of(row)
+            value = path.of(row, meter)
             if value is not ABSENT and value is not None:
                 return value
             found = value if found is ABSENT else found
@@ -123,20 +125,21 @@ class Literal:
 Part = Field | Literal
 
 
-def follow(start: object, steps: tuple[str | None, ...]) -> Cell:
+def follow(start: object, steps: tuple[str | None, ...], meter: Meter) -> Cell:
     """Return what stands at the end of `steps` from `start` on; a list of all finds where a list was gone through."""
     values, many = [start], False
     for step in steps:
+        meter.charge(len(values))
         found: list[object] = []
         for value in values:
-            many = _take(value, step, found) or many
+            many = _take(value, step, found, meter) or many
         if not found:
             return ABSENT
         values = found
     return values if many else values[0]
 
 
-def _take(value: object, step: str | None, found: list[object]) -> bool:
+def _take(value: object, step: str | None, found: list[object], meter: Meter) -> bool:
     """Add to `found` what one step leads to. Returns whether that was through a list."""
     if isinstance(value, Mapping):
         if step is not None and step in value:
@@ -145,12 +148,15 @@ def _take(value: object, step: str | None, found: list[object]) -> bool:
     if not isinstance(value, list | tuple):
         return False
     if step is None:
+        meter.charge(len(value))
         found.extend(value)
         return True
     if step.isdecimal() and step.isascii():
         found.extend(value[int(step) : int(step) + 1] if len(step) <= len(str(len(value))) else ())
         return False
-    found.extend(one[step] for one in elements(value) if isinstance(one, Mapping) and step in one)
+    inside = elements(value)
+    meter.charge(len(inside))
+    found.extend(one[step] for one in inside if isinstance(one, Mapping) and step in one)
     return True
 
 

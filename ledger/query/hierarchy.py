@@ -11,8 +11,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from ledger.core.errors import TooLargeError
+from ledger.core.errors import TooCostlyError
 from ledger.core.limits import LIMITS
+from ledger.query.meter import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,7 +100,7 @@ def relative_of(policy: Policy) -> Relative:
 
 
 def follow(rows: Iterable[Policy], relation: Relation, kin: Kin) -> Found:
-    """Return the relatives of the rows. Raises `TooLargeError` beyond `LIMITS.relatives`, or for a tree of too many levels."""
+    """Return the relatives of the rows. Raises `TooCostlyError` beyond `LIMITS.relatives`, or for a tree of too many levels."""
     chosen = {one.id: one for one in map(relative_of, rows)}
     if relation.name == "children":
         return _children(chosen, relation.depth, kin)
@@ -124,22 +125,22 @@ def _parents(chosen: Mapping[str, Relative], depth: int | None, kin: Kin) -> Fou
     """Give the chosen policies, each with `parents`: the ids above it, nearest first."""
     graph = _look_up(chosen, depth, kin)
     rows: list[dict[str, object]] = []
-    left = LIMITS.relatives
+    meter = _meter()
     for one, relative in chosen.items():
-        above = _above(one, depth, graph.near, left)
-        left -= len(above)
+        above = _above(one, depth, graph.near, meter)
         rows.append({**relative.policy, "parents": above})
     return Found(rows, cycles_in(graph.near, up=True))
 
 
-def _above(one: str, depth: int | None, near: Mapping[str, Sequence[str]], most: int) -> list[str]:
+def _above(one: str, depth: int | None, near: Mapping[str, Sequence[str]], meter: Meter) -> list[str]:
     found: dict[str, None] = {}
     level, steps = [one], 0
     while level and (depth is None or steps < depth):
-        level = [up for low in level for up in near.get(low, ()) if up not in found and up != one]
+        ups = [up for low in level for up in near.get(low, ())]
+        meter.charge(len(ups))
+        level = [up for up in dict.fromkeys(ups) if up not in found and up != one]
         found.update(dict.fromkeys(level))
-        level, steps = list(dict.fromkeys(level)), steps + 1
-        _charge(len(found), most)
+        steps += 1
     return list(found)
 
 
@@ -148,27 +149,23 @@ def _paths(chosen: Mapping[str, Relative], depth: int | None, kin: Kin) -> Found
     graph = _look_up(chosen, depth, kin)
     steps = {one: _step(relative) for one, relative in graph.relatives.items()}
     rows: list[dict[str, object]] = []
-    left = LIMITS.relatives
+    meter = _meter()
     for one, relative in chosen.items():
-        ways = []
-        for way in _ways(one, depth, graph.near, left):
-            left -= len(way)
-            ways.append([steps[up] for up in reversed(way)])
+        ways = [[steps[up] for up in reversed(way)] for way in _ways(one, depth, graph.near, meter)]
         rows.append({**relative.policy, "paths": ways})
     return Found(rows, cycles_in(graph.near, up=True))
 
 
-def _ways(one: str, depth: int | None, near: Mapping[str, Sequence[str]], most: int) -> Iterator[list[str]]:
+def _ways(one: str, depth: int | None, near: Mapping[str, Sequence[str]], meter: Meter) -> Iterator[list[str]]:
     """Yield every way up from `one` that ends where nothing stands above, or after `depth` steps; none that goes round."""
-    way, on_way, spent = [one], {one}, 0
+    way, on_way = [one], {one}
     waiting = [iter(near.get(one, ()))]
     fresh = True  # whether the way has just grown: only then may it be an end
     while waiting:
-        spent += 1
-        _charge(spent, most)
+        meter.charge(1)
         ended = not near.get(way[-1]) or (depth is not None and len(way) > depth)
         if fresh and ended:
-            spent += len(way)
+            meter.charge(len(way))
             yield list(way)
         up = None if ended else next((up for up in waiting[-1] if up not in on_way), None)
         fresh = up is not None
@@ -195,17 +192,16 @@ def _tree(chosen: Mapping[str, Relative], depth: int | None, kin: Kin) -> Found:
     tops = _tops(chosen, graph.near)
     nodes: list[dict[str, object]] = []
     waiting: list[tuple[str, list[dict[str, object]], tuple[str, ...]]] = [(top, nodes, ()) for top in reversed(tops)]
-    made = 0
+    meter = _meter()
     while waiting:
         one, siblings, way = waiting.pop()
-        made += 1
-        _charge(made, LIMITS.relatives)
+        meter.charge(1)
         below: list[dict[str, object]] = []
         siblings.append({**graph.relatives[one].policy, "children": below})
         if depth is not None and len(way) >= depth:
             continue
         if len(way) >= LIMITS.tree_levels:
-            raise TooLargeError(
+            raise TooCostlyError(
                 f"the tree below {tops[0]} has more than {LIMITS.tree_levels} levels",
                 advice="Ask for some levels, as in bring.tree(10), or for bring.children(*).",
             )
@@ -237,11 +233,12 @@ def _reached(start: Iterable[str], near: Mapping[str, Sequence[str]]) -> set[str
 
 
 def _look_down(chosen: Mapping[str, Relative], depth: int | None, kin: Kin) -> _Graph:
-    graph = _Graph(dict(chosen))
+    graph, meter = _Graph(dict(chosen)), _meter()
     level, steps = set(chosen), 0
     while level and (depth is None or steps < depth):
         fresh: set[str] = set()
         for one in kin.below(level):
+            meter.charge(1 + len(one.parents))
             graph.met[one.id] = None
             for up in one.parents:
                 if up in level:
@@ -250,12 +247,11 @@ def _look_down(chosen: Mapping[str, Relative], depth: int | None, kin: Kin) -> _
                 graph.relatives[one.id] = one
                 fresh.add(one.id)
         level, steps = fresh, steps + 1
-        _charge(len(graph.relatives), LIMITS.relatives)
     return graph
 
 
 def _look_up(chosen: Mapping[str, Relative], depth: int | None, kin: Kin) -> _Graph:
-    graph = _Graph(dict(chosen))
+    graph, meter = _Graph(dict(chosen)), _meter()
     level: list[Relative] = list(chosen.values())
     steps = 0
     while level and (depth is None or steps < depth):
@@ -263,9 +259,9 @@ def _look_up(chosen: Mapping[str, Relative], depth: int | None, kin: Kin) -> _Gr
         fresh = list(kin.of_ids(wanted)) if wanted else []
         graph.relatives.update((one.id, one) for one in fresh)
         for one in level:
+            meter.charge(1 + len(one.parents))
             graph.near[one.id] = [up for up in one.parents if up in graph.relatives]
         level, steps = fresh, steps + 1
-        _charge(len(graph.relatives), LIMITS.relatives)
     return graph
 
 
@@ -309,9 +305,5 @@ def _cycles_from(start: str, near: Mapping[str, Sequence[str]], done: set[str]) 
             waiting.append(iter(near.get(one, ())))
 
 
-def _charge(spent: int, most: int) -> None:
-    if spent > most:
-        raise TooLargeError(
-            f"this query leads to more than {LIMITS.relatives} relatives",
-            advice="Ask for fewer policies with where, or for fewer levels, as in bring.children(2).",
-        )
+def _meter() -> Meter:
+    return Meter(LIMITS.relatives, "relatives", "Ask for fewer policies with where, or for fewer levels, as in bring.children(2).")

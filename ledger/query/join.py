@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from ledger.core.errors import TooLargeError
 from ledger.core.limits import LIMITS
 from ledger.query.cells import ABSENT, elements
 from ledger.query.evaluation import values_at
+from ledger.query.meter import Meter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,23 +59,28 @@ Select = Callable[["Query", "Path | None", Sequence[object]], Iterable[Policy]]
 def join(rows: Iterable[Row], second: Second, select: Select) -> Iterator[Row]:
     """Yield the rows, each with each match of the second query.
 
-    Raises `TooLargeError` when that takes more than `LIMITS.joined` pairs of a row and a policy with the value of its first link.
+    Raises `TooCostlyError` when that takes more than `LIMITS.joined` values of rows, or pairs of a row and a policy with the value of
+    its first link.
     """
-    paired = 0
+    meter = Meter(LIMITS.joined, "pairs of policies in a second query", ADVICE)
     waiting = iter(rows)
     everything = None if second.links else _matches(second, (), select)
     while batch := list(islice(waiting, BATCH)):
-        wanted = [[values_of(link.place.of(row)) for link in second.links] for row in batch]
+        wanted = [[_charged(link.place.of(row, meter), meter) for link in second.links] for row in batch]
         matches = _matches(second, wanted, select) if everything is None else everything
         for row, values in zip(batch, wanted, strict=True):
             met = matches.of_first(values)
-            paired += max(1, len(met))
-            if paired > LIMITS.joined:
-                raise TooLargeError(f"the second query leads to more than {LIMITS.joined} pairs of policies", advice=ADVICE)
+            meter.charge(len(met))
             found = [matches.policies[place] for place in met if matches.are_met(place, values)]
             yield from (_met(row, policy, second) for policy in found)
             if not found and second.left:
                 yield row
+
+
+def _charged(cell: object, meter: Meter) -> set[Value]:
+    found = values_of(cell)
+    meter.charge(len(found))
+    return found
 
 
 def values_of(cell: object) -> set[Value]:
@@ -104,29 +109,31 @@ class _Matches:
 
 
 def _matches(second: Second, wanted: Sequence[Sequence[set[Value]]], select: Select) -> _Matches:
+    meter = Meter(LIMITS.joined, "policies in a second query", ADVICE)
     if not second.links:
-        return _Matches({}, _capped(select(second.query, None, ())), ())
+        return _Matches({}, _metered(select(second.query, None, ()), meter), ())
     first, *rest = second.links
     values = [value for _, value in dict.fromkeys(value for row in wanted for value in row[0])]
-    policies = _capped(select(second.query, first.path, values)) if values else []
+    policies = _metered(select(second.query, first.path, values), meter) if values else []
     by_value: dict[Value, list[int]] = {}
     for place, policy in enumerate(policies):
-        for value in _at(policy, first.path):
+        for value in _at(policy, first.path, meter):
             by_value.setdefault(value, []).append(place)
-    return _Matches(by_value, policies, [[_at(policy, link.path) for link in rest] for policy in policies])
+    return _Matches(by_value, policies, [[_at(policy, link.path, meter) for link in rest] for policy in policies])
 
 
-def _capped(policies: Iterable[Policy]) -> list[Policy]:
-    found = list(islice(policies, LIMITS.joined + 1))
-    if len(found) > LIMITS.joined:
-        raise TooLargeError(f"the second query finds more than {LIMITS.joined} policies", advice=ADVICE)
+def _metered(policies: Iterable[Policy], meter: Meter) -> list[Policy]:
+    found: list[Policy] = []
+    for policy in policies:
+        meter.charge(1)
+        found.append(policy)
     return found
 
 
-def _at(policy: Policy, path: Path) -> set[Value]:
+def _at(policy: Policy, path: Path, meter: Meter) -> set[Value]:
     """Return the values at a path of a policy, lists gone through on the way as in `where`."""
     ((kind, content),) = policy.items()
-    return values_of(list(values_at(content, path.within(kind).names)))
+    return _charged(list(values_at(content, path.within(kind).names)), meter)
 
 
 def _met(row: Row, policy: Policy, second: Second) -> Row:

@@ -63,7 +63,8 @@ class Names:
 
 def is_second(tokens: Tokens) -> bool:
     """Return whether a second query comes next."""
-    return tokens.is_word(*SIDES) or (tokens.is_word(*VERBS) and tokens.ahead().text == "(")
+    follows = tokens.ahead().text.lower()
+    return (tokens.is_word(*SIDES) and follows in VERBS) or (tokens.is_word(*VERBS) and follows == "(")
 
 
 def parse_second(tokens: Tokens, names: Names, inner: Callable[[Names], Query]) -> Second:

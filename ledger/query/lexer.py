@@ -25,6 +25,7 @@ TEXT = "text"
 SYMBOL = "symbol"
 END = "end"
 
+_SURROGATE = re.compile("[\ud800-\udfff]")  # what is left of bytes that are no UTF-8
 _TOKEN = re.compile(
     r"""(?P<space>[ \t\r\n]+)
       | "(?P<text>(?:[^"\\\x00-\x1f]|\\.)*)"
@@ -57,6 +58,9 @@ class Tokens:
         """Split `text`. Raises TooLargeError above `LIMITS.query_text` bytes, UsageError for what is no token."""
         if len(text.encode("utf-8", "surrogatepass")) > LIMITS.query_text:
             raise TooLargeError(f"a query is at most {LIMITS.query_text} bytes long", advice="Ask for less at a time.")
+        odd = _SURROGATE.search(text)
+        if odd is not None:
+            raise query_error(odd.start() + 1, "this is no Unicode text", advice="Write the query in UTF-8.")
         self.text = text
         self._tokens = list(_split(text))
         self._at = 0

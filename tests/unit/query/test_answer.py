@@ -98,8 +98,8 @@ def test_query(text: str, expected: object) -> None:
     ("text", "column", "what"),
     [
         ("operator join", 10, "expected and, or, another part"),
-        ("operator inner", 15, "expected with, join or merge"),
-        ("operator left where a = 1", 15, "expected with, join or merge"),
+        ("operator inner", 10, "another part of the query"),
+        ("operator left where a = 1", 10, "another part of the query"),
         ("operator join (cluster)", 16, "expected get"),
         ("operator join (get cluster where id = [operator][cluster]", 58, "expected )"),
         ("operator join (get cluster where id = [bucket][cluster])", 39, "expected a value of the row before: [operator]"),
@@ -152,6 +152,9 @@ def test_root_is_a_kind_unless_policies_follow() -> None:
 def test_a_clause_without_where_may_begin_with_bring_or_a_second_query() -> None:
     assert parse_clauses("bring [name]", "operator").bring is not None
     assert parse_clauses("join (get cluster)", "operator").seconds
+    assert parse_clauses("left join (get cluster)", "operator").seconds
+    for clause in ("left = 1 and join = 2", "inner contains join", "merge > 1", "join in (left, inner)"):
+        assert parse_clauses(clause, "operator") == parse_clauses(f"where {clause}", "operator")
     assert parse_clauses("bring = 1 and join = 2".replace("bring", "['bring']"), "operator").bring is None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ledger.core.errors import UsageError
+from ledger.core.errors import TooCostlyError, UsageError
 from ledger.core.limits import LIMITS
 from ledger.query.bring import Brought, Row, bring
 from ledger.query.bring_grammar import parse_bring
@@ -249,7 +249,7 @@ def test_a_part_has_values_and_lines_of_its_own() -> None:
         ("bring [a] bring [b]", 11, "a query brings once"),
         ("bring [a] python = {1}", 11, "a query runs no code"),
         ("bring [a] \ud800", 11, "no Unicode"),
-        ("bring [\ud800]", 8, "in Unicode"),
+        ("bring [\ud800]", 8, "no Unicode"),
     ],
 )
 def test_bring_refuses_with_the_column(clause: str, column: int, what: str) -> None:
@@ -258,6 +258,14 @@ def test_bring_refuses_with_the_column(clause: str, column: int, what: str) -> N
     assert f"column {column}: " in refused.value.message
     assert what in refused.value.message
     assert refused.value.context["column"] == column
+
+
+def test_how_much_is_looked_at_is_limited() -> None:
+    long: list[Row] = [{"k": {"a": [{"b": 1}] * 10_000}}] * (LIMITS.brought_values // 30_000)
+    clause = "bring.count " + "[a][][b] [a][b] [a][] "
+    with pytest.raises(TooCostlyError, match="more than 5,000,000 values to bring"):
+        brought(clause, long)
+    assert brought("bring.count [a]", long).as_json() == [{"count": len(long)}]
 
 
 def test_the_number_of_fields_is_limited() -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ledger.core.errors import TooLargeError
+from ledger.core.errors import TooCostlyError
 from ledger.core.limits import LIMITS
 from ledger.query.hierarchy import Relation, Roots, follow, relative_of, root_policies
 from tests.support.kin import ListedKin, policy_id, uns
@@ -141,10 +141,19 @@ def test_a_chain_of_ten_thousand_needs_no_recursion() -> None:
     assert len(follow(chain[:1], Relation("children", None), kin).rows) == 9_999
     assert len(follow(chain[-1:], Relation("parents", None), kin).rows[0]["parents"]) == 9_999  # type: ignore[arg-type]  # a list
     assert len(follow(chain[-1:], Relation("paths", None), kin).rows[0]["paths"][0]) == 10_000  # type: ignore[index]  # a list
-    with pytest.raises(TooLargeError, match=f"more than {LIMITS.tree_levels} levels"):
+    with pytest.raises(TooCostlyError, match=f"more than {LIMITS.tree_levels} levels"):
         follow(chain[:1], Relation("tree", None), kin)
-    with pytest.raises(TooLargeError, match="relatives"):
+    with pytest.raises(TooCostlyError, match="relatives"):
         follow(chain, Relation("parents", None), kin)
+
+
+def test_policies_with_very_many_parents_are_limited() -> None:
+    crowd = [uns(f"n{number}", *(f"p{parent}" for parent in range(2_500))) for number in range(101)]
+    for name in ("children", "tree"):
+        with pytest.raises(TooCostlyError, match="relatives"):
+            follow([uns("p1")], Relation(name, None), ListedKin(crowd))
+    with pytest.raises(TooCostlyError, match="relatives"):
+        follow(crowd, Relation("parents", None), ListedKin([]))
 
 
 def test_ways_that_double_at_every_level_are_limited() -> None:
@@ -152,6 +161,6 @@ def test_ways_that_double_at_every_level_are_limited() -> None:
     for level in range(1, 30):
         doubling += [uns(f"{side}{level}", f"a{level - 1}", f"b{level - 1}") for side in "ab"]
     for name, start in (("paths", doubling[-1:]), ("tree", doubling[:1])):
-        with pytest.raises(TooLargeError, match="relatives"):
+        with pytest.raises(TooCostlyError, match="relatives"):
             follow(start, Relation(name, None), ListedKin(doubling))
     assert len(follow(doubling[-1:], Relation("parents", None), ListedKin(doubling)).rows[0]["parents"]) == 58  # type: ignore[arg-type]  # a list

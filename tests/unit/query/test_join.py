@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ledger.core.errors import TooLargeError
+from ledger.core.errors import TooCostlyError
 from ledger.core.limits import LIMITS
 from ledger.query.cells import Place
 from ledger.query.join import Link, Second, join
@@ -105,11 +105,14 @@ def test_rows_without_any_value_ask_nothing() -> None:
 
 def test_the_work_is_limited() -> None:
     many: list[Policy] = [{"cluster": {"id": "c1", "name": str(number)}} for number in range(1_000)]
-    rows = OPERATORS[:1] * (LIMITS.joined // 1_000)
-    assert sum(1 for _ in join(rows, Second(QUERY, (BY_ID,)), Source(many).select)) == LIMITS.joined
-    with pytest.raises(TooLargeError, match="pairs"):
+    rows = OPERATORS[:1] * (LIMITS.joined // 1_001)
+    assert sum(1 for _ in join(rows, Second(QUERY, (BY_ID,)), Source(many).select)) == len(rows) * 1_000
+    with pytest.raises(TooCostlyError, match="pairs"):
         list(join([*rows, OPERATORS[0]], Second(QUERY, (BY_ID,)), Source(many).select))
-    with pytest.raises(TooLargeError, match="pairs"):
+    with pytest.raises(TooCostlyError, match="pairs"):
         list(join([*rows, OPERATORS[0]], Second(QUERY, (BY_ID, BY_NAME)), Source(many).select))
-    with pytest.raises(TooLargeError, match="finds more than"):
+    long: list[Policy] = [{"operator": {"cluster": [f"c{number}" for number in range(LIMITS.joined // 10)]}}] * 11
+    with pytest.raises(TooCostlyError, match="pairs"):
+        list(join(long, Second(QUERY, (BY_ID,)), Source(CLUSTERS).select))
+    with pytest.raises(TooCostlyError, match="policies in a second query"):
         list(join(rows, Second(QUERY), Source(CLUSTERS * LIMITS.joined).select))

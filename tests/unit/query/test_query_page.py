@@ -45,7 +45,7 @@ def test_every_form_is_described_and_shown() -> None:
 
 
 def test_limits_are_those_of_the_program() -> None:
-    for number in (LIMITS.joined, LIMITS.relatives, MAX_CONDITIONS, MAX_VALUES):
+    for number in (LIMITS.joined, LIMITS.relatives, LIMITS.brought_values, MAX_CONDITIONS, MAX_VALUES):
         assert f"{number:,}" in PAGE
     assert f"{LIMITS.seconds} second queries and {LIMITS.brought} fields" in PAGE
     assert f"a tree of more than {LIMITS.tree_levels} levels" in PAGE
