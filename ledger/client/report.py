@@ -9,6 +9,7 @@ from ledger.client.marks import STATE_ROOT, read_audit
 from ledger.client.moving import Moving
 from ledger.client.ordered import Standing
 from ledger.client.reader import all_voids
+from ledger.client.slips import find_slips
 from ledger.core.canonical import format_time
 from ledger.core.errors import LedgerError
 from ledger.core.note import CLOCK_KIND, line_time, parse_note, parse_vkey
@@ -59,6 +60,7 @@ async def describe(copy: Copy) -> dict[str, object]:
             "size": head.size,
             "root": head.root.hex(),
             "void": sum(1 for _ in all_voids(snapshot)),
+            "breaches": find_slips(snapshot).facts(),
             "freshness": fresh.level.value,
             "newest_line": None if fresh.time is None else format_time(fresh.time),
             "why": fresh.reason or None,
@@ -128,4 +130,7 @@ def _conclude(facts: dict[str, object], ledger: dict[str, object], copy: Copy, *
         return "unreachable", "Reads go on from the local copy. Check the URL, the network and the server."
     if facts["freshness"] != "fresh" and not copy.is_log:
         return "stale", "Run `ledger-cli sync`, or start the agent with `ledger-cli run node`."
+    breaches = facts["breaches"]
+    if isinstance(breaches, dict) and (breaches["count"] or breaches["unusable_schemas"]):
+        return "ok", "Some policies or schemas break rules that the ledger itself does not keep: see `breaches`, and docs/kinds.md."
     return "ok", None

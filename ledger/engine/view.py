@@ -148,6 +148,11 @@ class SqlState:
         """Return the kinds that ever had a policy in the log, sorted bytewise. Some may have none in this state."""
         return sorted(row[0] for row in self._connection.execute("SELECT DISTINCT kind FROM version"))
 
+    def newest(self, most: int) -> Iterable[Record]:
+        """Return live records, those that changed last first."""
+        sql = f"SELECT {_COLUMNS} FROM version WHERE live AND {self._now} ORDER BY place DESC LIMIT {self._next}"  # noqa: S608 - all ours
+        return [record_of(row) for row in self._connection.execute(sql, (*self._bind, most))]
+
     def clusters_named(self, name: str) -> Iterable[Record]:
         """Return the live clusters of that name."""
         found = f"kind='cluster' AND live AND {self._now} AND json_extract(body, '$.name')={self._next}"

@@ -37,6 +37,8 @@ class KindSchema:
 
     @cached_property
     def _reporter(self) -> Reporter:
+        if self._quick is None:
+            require_schema(self.json_schema)
         return Reporter(self.json_schema)
 
     @property
@@ -60,7 +62,13 @@ class KindSchema:
         if self._quick is not None and self._quick(body):
             return []
         fault = self._too_large(body)
-        return self._reporter.faults(body) if fault is None else [fault]
+        if fault is not None:
+            return [fault]
+        try:
+            return self._reporter.faults(body)
+        except FormatError as error:  # it is none of draft 2020-12: a log may hold that
+            self.unusable = error.message
+            return []
 
     def _too_large(self, body: JSONObject) -> Fault | None:
         if self._subschemas * len(encode(body)) <= MOST_WORK * LEAST_VALUE:

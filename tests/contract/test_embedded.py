@@ -10,6 +10,7 @@ import pytest
 from ledger.client.embedded import SqliteBackend
 from ledger.core.errors import NotReadyError
 from ledger.engine.genesis import create_log
+from tests.contract.racing import RaceContract
 from tests.contract.suite import BackendContract, BackendFactory, Ledger
 from tests.support.small_network import SmallNetwork, TurnedClock
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class TestEmbedded(BackendContract):
+class TestEmbedded(RaceContract, BackendContract):
     @pytest.fixture
     async def backend_factory(self, tmp_path: Path) -> AsyncIterator[BackendFactory]:
         opened: list[SqliteBackend] = []

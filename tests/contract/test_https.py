@@ -23,6 +23,7 @@ from ledger.home.settings import load_settings
 from ledger.http.logs import EventLog
 from ledger.http.service import World
 from master.app import Master, open_master
+from tests.contract.racing import RaceContract
 from tests.contract.suite import BackendContract, BackendFactory, Ledger
 from tests.support.small_network import ORIGIN, SmallNetwork, key
 
@@ -51,7 +52,7 @@ def furnish(home: Home, network: SmallNetwork) -> None:
     home.write_config({"role": "master", "network": network.id, "name": SERVER, "server": SERVER, "log_vkeys": [vkey]})
 
 
-class TestHttps(BackendContract):
+class TestHttps(RaceContract, BackendContract):
     @pytest.fixture
     async def backend_factory(self, tmp_path: Path) -> AsyncIterator[BackendFactory]:
         masters: list[Master] = []

@@ -9,6 +9,7 @@ import pytest
 
 from ledger.core.backend import Entries, RolledBack
 from ledger.core.errors import OutcomeUnknown
+from tests.contract.racing import RaceContract
 from tests.contract.suite import BackendContract, BackendFactory, Ledger, fold, placed, seen, until, watch
 from tests.support.slow_chain import SlowChain
 from tests.support.small_network import SmallNetwork
@@ -31,7 +32,7 @@ async def make_chain(*, finality: int = 3, compare_and_set: bool = True) -> tupl
 
 @pytest.mark.parametrize("finality", [1, 4])
 @pytest.mark.parametrize("compare_and_set", [True, False])
-class TestSlowChain(BackendContract):
+class TestSlowChain(RaceContract, BackendContract):
     @pytest.fixture
     def backend_factory(self, finality: int, compare_and_set: bool) -> BackendFactory:
         async def make() -> Ledger:

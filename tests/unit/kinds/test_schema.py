@@ -252,3 +252,10 @@ def test_only_others_in_the_way_make_a_conflict() -> None:
     assert isinstance(alone, ConflictError)
     assert alone.context["other"] == "other-1"
     assert isinstance(fault_error([Faulty("cluster", "a", (taken, Fault("/b", "x", "y")))]), SchemaMismatchError)
+
+
+@pytest.mark.parametrize("json_schema", [{"type": "bogus"}, {"required": 5}, {"properties": {"a": {"type": 5}}}, {"allOf": 5}])
+def test_schema_of_no_form_checks_nothing_where_a_log_holds_it(json_schema: dict[str, object]) -> None:
+    schema = schema_of(**json_schema)
+    assert schema.faults({"a": 1}) == []
+    assert schema.unusable is not None
