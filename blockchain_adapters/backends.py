@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from blockchain_adapters import direct, mirror
 from blockchain_adapters.finding import digest_of, find_spots
 from blockchain_adapters.follow import alarm_text
-from blockchain_adapters.submit import Parcel
+from blockchain_adapters.transactions import Parcel
 from ledger.core.backend import ChainPosition, Entries, Head, NewHead, Placed, Refused, RolledBack, Traits
 from ledger.core.errors import (
     AlarmError,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from blockchain_adapters.direct import Order
     from blockchain_adapters.follow import Progress
     from blockchain_adapters.mirror import Whole
-    from blockchain_adapters.submit import Landed
+    from blockchain_adapters.transactions import Landed
     from ledger.core.backend import LogEvent
     from ledger.core.canonical import JSON
     from ledger.core.trust.providers import ChainState

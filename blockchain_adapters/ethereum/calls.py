@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from blockchain_adapters.ethereum.artifact import Artifact
-    from blockchain_adapters.submit import Parcel
+    from blockchain_adapters.transactions import Parcel
 
 ANYWHERE: Final = 2**64 - 1
 MAX_BATCH: Final = 126_976

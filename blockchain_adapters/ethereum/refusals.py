@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from blockchain_adapters.submit import NonceTakenError
+from blockchain_adapters.transactions import NonceTakenError
 from ledger.core.errors import InvalidError, LedgerError, NotReadyError, TooLargeError, UnavailableError
 
 if TYPE_CHECKING:

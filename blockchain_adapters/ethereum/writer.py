@@ -22,7 +22,7 @@ from blockchain_adapters.ethereum.nonces import Nonces
 from blockchain_adapters.ethereum.refusals import is_known, refusal
 from blockchain_adapters.ethereum.rpc import RpcError, hash_of, octets, quantity
 from blockchain_adapters.ethereum.ticket import Offer, Receipt, Ticket, parse_ticket
-from blockchain_adapters.submit import Landed, NonceTakenError, Prepared, Progress, Stage
+from blockchain_adapters.transactions import Landed, NonceTakenError, Prepared, Progress, Stage
 from ledger.core.errors import (
     BadSourceError,
     BusyError,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from blockchain_adapters.ethereum.artifact import Artifact
     from blockchain_adapters.ethereum.calls import Status
     from blockchain_adapters.ethereum.rpc import Provider, Rpc
-    from blockchain_adapters.submit import Parcel
+    from blockchain_adapters.transactions import Parcel
     from ledger.core.ports import Clock
 
     FinalHeight = Callable[[int], Awaitable[int]]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from tests.bench.baselines import measure_signatures
 from tests.bench.entries import measure_sizes
 from tests.bench.etcd import find_etcd
+from tests.bench.ethereum.__main__ import measure_ethereum
 from tests.bench.figures import Figure, Report
 from tests.bench.folding import measure_folding
 from tests.bench.following import measure_bootstrap, measure_steps
@@ -25,6 +26,7 @@ from tests.bench.network import make_network
 from tests.bench.serving import measure_serving
 from tests.bench.storing import measure_storing
 from tests.bench.watching import measure_watching
+from tests.support.chain_tools import missing_anvil
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +45,7 @@ class Amounts:
 
 FULL = Amounts(fold=100_000, load=8_000, bootstrap=100_000, steps=(10_000, 1_000_000), followers=10_000)
 QUICK = Amounts(fold=12_000, load=2_000, bootstrap=10_000, steps=(1_000, 10_000), followers=200)
-CASES = ("computing", "disk", "publishing", "bootstrap", "steps", "watching")
+CASES = ("computing", "disk", "publishing", "bootstrap", "steps", "watching", "ethereum")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class Bench:
             "bootstrap": partial(measure_bootstrap, report, amounts.bootstrap, folder),
             "steps": partial(measure_steps, report, amounts.steps, folder),
             "watching": partial(measure_watching, report, amounts.followers, amounts.load // 4, folder),
+            "ethereum": partial(measure_ethereum, report, folder),
         }
 
 
@@ -105,9 +108,12 @@ def main() -> None:
         amounts, chosen.case = replace(amounts, followers=chosen.watching), ["watching"]
     if find_etcd() is None:
         note("etcd is not here (Debian: etcd-server): no figures beside it")
+    cases = [name for name in chosen.case or CASES if name != "ethereum" or missing_anvil() is None]
+    if "ethereum" in (chosen.case or CASES) and "ethereum" not in cases:
+        note(f"no figures of Ethereum: {missing_anvil()}")
     report = Report()
     with tempfile.TemporaryDirectory(prefix="metaledger-bench-", dir=chosen.folder) as folder:
-        Bench(report, amounts, Path(folder)).measure(chosen.case or CASES)
+        Bench(report, amounts, Path(folder)).measure(cases)
     print(report.table() if chosen.form == "table" else json.dumps(report.document(), indent=1))
 
 

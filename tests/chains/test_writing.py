@@ -14,7 +14,8 @@ from blockchain_adapters.ethereum.fees import GWEI, Caps
 from blockchain_adapters.ethereum.rpc import Rpc, quantity
 from blockchain_adapters.ethereum.ticket import parse_ticket
 from blockchain_adapters.ethereum.writer import Limits
-from blockchain_adapters.submit import Landed, Pace, Parcel
+from blockchain_adapters.submit import Pace
+from blockchain_adapters.transactions import Landed, Parcel
 from ledger.core.errors import BadSourceError, NotAllowedError, OutcomeUnknown, SizeMismatchError, UnreachableError
 from ledger.engine.journal import State
 from tests.support.anvil import FUNDED, Anvil, running_anvil, scratch_state

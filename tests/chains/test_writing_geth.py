@@ -11,7 +11,7 @@ import pytest
 from blockchain_adapters.ethereum.rpc import quantity
 from blockchain_adapters.ethereum.ticket import parse_ticket
 from blockchain_adapters.ethereum.writer import Limits
-from blockchain_adapters.submit import Parcel
+from blockchain_adapters.transactions import Parcel
 from ledger.core.errors import SizeMismatchError
 from ledger.engine.journal import State
 from tests.support.chain_writing import CONFIRMATIONS, entries_of, opened_journal, submitting

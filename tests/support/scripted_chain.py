@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from blockchain_adapters.submit import Landed, NonceTakenError, Parcel, Prepared, Progress, Stage
+from blockchain_adapters.transactions import Landed, NonceTakenError, Parcel, Prepared, Progress, Stage
 from ledger.core.errors import InvalidError, LedgerError, OutcomeUnknown, SizeMismatchError
 from ledger.engine.submissions import Draft
 

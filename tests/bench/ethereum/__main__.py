@@ -15,8 +15,12 @@ from tests.bench.figures import Report
 from tests.support.anvil import running_anvil
 
 
-async def measure_ethereum(report: Report, folder: Path) -> None:
+def measure_ethereum(report: Report, folder: Path) -> None:
     """Add all figures."""
+    asyncio.run(_measure(report, folder))
+
+
+async def _measure(report: Report, folder: Path) -> None:
     artifact = load_artifact()
     async with running_anvil() as chain:
         measure_computing(report, chain, artifact)
@@ -31,7 +35,7 @@ def main() -> None:
     chosen = parser.parse_args()
     report = Report()
     with tempfile.TemporaryDirectory(prefix="metaledger-bench-") as folder:
-        asyncio.run(measure_ethereum(report, Path(folder)))
+        measure_ethereum(report, Path(folder))
     print(report.table() if chosen.form == "table" else json.dumps(report.document(), indent=1))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from blockchain_adapters.codec import encode, encode_plain
 from blockchain_adapters.ethereum.calls import Calls
 from blockchain_adapters.ethereum.rpc import quantity
-from blockchain_adapters.submit import Parcel
+from blockchain_adapters.transactions import Parcel
 from tests.bench.ethereum.samples import note, operators, sites
 from tests.bench.figures import Bound, Figure
 from tests.support.contract import Contract, mined, send

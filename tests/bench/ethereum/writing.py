@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from blockchain_adapters.codec import decode, encode
 from blockchain_adapters.ethereum.calls import Calls
-from blockchain_adapters.submit import Pace, Parcel
+from blockchain_adapters.submit import Pace
+from blockchain_adapters.transactions import Parcel
 from tests.bench.ethereum.samples import sites
 from tests.bench.figures import Bound, Figure, cpu_rate
 from tests.support.chain_writing import account_of, entries_of, opened_journal, submitting
@@ -71,7 +72,9 @@ async def measure_rate(report: Report, chain: Anvil, artifact: Artifact, folder:
     bound = Bound(least=LEAST_RATE, of_value=True)
     remark = f"{amount:,} airports; both processes share this machine"
     report.add(Figure("policies, journal to mined", free, "/s", name, remark, bound))
-    report.add(Figure(f"policies, journal to mined, {BATCH} a transaction", hundred, "/s", name, "four under way", bound))
+    report.add(
+        Figure(f"policies, journal to mined, {BATCH} a transaction", hundred, "/s", name, "four under way, each waits for the disk", bound)
+    )
 
 
 async def _bare(chain: Anvil, artifact: Artifact, count: int = 100) -> float:

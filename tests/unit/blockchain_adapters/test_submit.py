@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from blockchain_adapters.submit import Pace, Parcel, Submitter
+from blockchain_adapters.submit import Pace, Submitter
+from blockchain_adapters.transactions import Parcel
 from ledger.core.errors import (
     ConflictError,
     InvalidError,

@@ -6,7 +6,7 @@ import pytest
 
 from blockchain_adapters.ethereum.refusals import NoFundsError, UnderpricedError, is_known, refusal
 from blockchain_adapters.ethereum.rpc import RpcError
-from blockchain_adapters.submit import NonceTakenError
+from blockchain_adapters.transactions import NonceTakenError
 from ledger.core.errors import InvalidError, LedgerError, TooLargeError, UnavailableError
 
 
