@@ -97,6 +97,7 @@ def explain_query(invocation: Invocation, words: Sequence[str], at: str | None) 
 
     For example:
       ledger-cli explain query 'operator where port > 32000 and company = acme'
+      ledger-cli explain query 'operator with (get cluster where id = [operator][cluster]) bring [local_ip]:[ip]'
     """
 
     async def work() -> dict[str, object]:
@@ -114,10 +115,15 @@ def _lines(facts: Mapping[str, object]) -> list[str]:
     kinds = facts["kinds"]
     of = " ".join(kinds) if isinstance(kinds, list) and kinds else "every kind"
     if facts["scan"]:
-        return [f"looks at every policy of {of}", *_steps(facts)]
+        return [f"looks at every policy of {of}", *_steps(facts), *_then(facts)]
     found = facts["access"]
     how = [_access(access) for access in found if isinstance(access, dict)] if isinstance(found, list) else []
-    return [f"looks at about {facts['candidates']} policies", *how, *_steps(facts)]
+    return [f"looks at about {facts['candidates']} policies", *how, *_steps(facts), *_then(facts)]
+
+
+def _then(facts: Mapping[str, object]) -> list[str]:
+    then = facts["then"]
+    return [f"then {step}" for step in then] if isinstance(then, list) else []
 
 
 def _access(access: Mapping[str, object]) -> str:

@@ -17,6 +17,8 @@ from ledger.engine.store import Store
 from ledger.home.files import read_text
 from ledger.home.lock import read_holder
 from ledger.query import parse_get
+from ledger.query.answer import looked_up
+from ledger.query.outline import outline
 
 if TYPE_CHECKING:
     from ledger.client.copy import Copy
@@ -61,11 +63,15 @@ async def _ask_server(copy: Copy, change: IndexChange) -> None:
 
 
 async def explain_query(copy: Copy, kind: str, clause: str, *, now: int, at: int | str | None) -> dict[str, object]:
-    """Return how a query would be answered (`Search.explain`), without doing so. UsageError for one that is not understood."""
+    """Return how a query would be answered (`Search.explain`), and what is done `then`, without doing so.
+
+    UsageError for one that is not understood.
+    """
     query = parse_get(kind, clause)
 
     def work(asked: Search) -> dict[str, object]:
         asked.as_of(size_at(asked.snapshot, at))
-        return asked.explain(query.kinds, query.where)
+        scans = [asked.plan(second.query.kinds, looked_up(second)) is None for second in query.seconds]
+        return {**asked.explain(query.kinds, query.where), "then": outline(query, scans)}
 
     return await search(copy.store, work, now=now)

@@ -23,7 +23,7 @@ from ledger.query.tree import MAX_VALUES, Among, And, HasValue, Path, Query
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ledger.query.join import Policy, Row
+    from ledger.query.join import Policy, Row, Second
     from ledger.query.tree import Condition
 
 ID = Path(("id",))
@@ -117,6 +117,11 @@ def _rows(query: Query, source: Source, now: int) -> Iterable[Row]:
     for second in query.seconds:
         rows = join(rows, second, lambda inner, path, values: _of_values(source, inner, path, values))
     return rows if query.limit is None else islice(rows, query.limit)
+
+
+def looked_up(second: Second) -> Condition:
+    """Return the condition under which a second query is asked for the values of a row."""
+    return _both(second.query.where, Among(second.links[0].path, ("",))) if second.links else second.query.where
 
 
 def _of_values(source: Source, query: Query, path: Path | None, values: Sequence[object]) -> Iterator[Policy]:

@@ -42,6 +42,16 @@ def test_an_index_is_used_as_soon_as_it_is_there(cli: Cli) -> None:
     assert cli("get", "lamp where lift > 7", "-o", "id").good().out.split() == ["high", "many"]
 
 
+def test_what_follows_the_condition_is_said_in_words(cli: Cli) -> None:
+    query = "lamp with (get operator where id = [lamp][maker]) order by lift limit 3 bring.list [local_ip]:[ip]"
+    assert cli("explain", "query", query).good().out.splitlines()[-4:] == [
+        "then finds operator where id = [lamp][maker], by index; puts them beside; rows without a match are left out",
+        "then orders by lift",
+        "then keeps the first 3",
+        "then brings list of [local_ip], else [ip]",
+    ]
+
+
 def test_what_cannot_be_indexed_is_refused(cli: Cli) -> None:
     assert cli("create", "index", "lamp", "a b").code == 2
     assert cli("create", "index", "no kind", "a").code == 2
