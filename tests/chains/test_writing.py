@@ -16,7 +16,7 @@ from blockchain_adapters.ethereum.ticket import parse_ticket
 from blockchain_adapters.ethereum.writer import Limits
 from blockchain_adapters.submit import Pace
 from blockchain_adapters.transactions import Landed, Parcel
-from ledger.core.errors import BadSourceError, NotAllowedError, OutcomeUnknown, SizeMismatchError, UnreachableError
+from ledger.core.errors import BadSourceError, NotAllowedError, OutcomeUnknown, SizeMismatchError, TooLargeError, UnreachableError
 from ledger.engine.journal import State
 from tests.support.anvil import FUNDED, Anvil, running_anvil, scratch_state
 from tests.support.chain_writing import CONFIRMATIONS, PACE, account_of, entries_of, make_writer, opened_journal, submitting
@@ -117,6 +117,20 @@ async def test_a_batch_that_one_transaction_does_not_hold_becomes_several(
     assert len({one.place for one in await journal.select()}) == 2
 
 
+async def test_an_entry_that_no_transaction_may_hold_is_a_dead_letter(contract: Contract, journal: Journal, things: list[bytes]) -> None:
+    async with submitting(contract, journal, limits=Limits(gas=50_000)) as submitter:
+        results = await submitter.submit(things[:3])
+        assert [type(one) for one in results] == [TooLargeError] * 3
+        dead = await journal.select([State.DEAD])
+        assert len(dead) == 3
+        assert "50000 are allowed" in (dead[0].reason or "")
+        assert await contract.node.call("eth_getTransactionCount", FUNDED, "pending") == "0x1"  # nothing left, no nonce was lost
+    async with submitting(contract, journal) as submitter:
+        await submitter.retry(dead[0].number)
+        await until(lambda: _all_there(contract, things[:1]), "the dead letter")
+    assert await entries_of(contract) == things[:1]
+
+
 async def test_compare_and_set_is_on_the_count_of_batches(contract: Contract, journal: Journal, things: list[bytes]) -> None:
     async with submitting(contract, journal) as submitter:
         landed = await submitter.carry(Parcel((things[0],), expected=0))
@@ -197,7 +211,7 @@ async def test_a_nonce_that_somebody_else_took_costs_nothing(
         task = await start_late(submitter, things[:3])
         [one, *_] = await sent(journal, 3)
         await until(lambda: anvil.call("eth_getTransactionByHash", one.place))
-        nonce = (await anvil.call("eth_getTransactionByHash", one.place))["nonce"]
+        place, nonce = one.place, (await anvil.call("eth_getTransactionByHash", one.place))["nonce"]
         rival = account_of(anvil).sign(
             {"type": 2, "chainId": anvil.chain, "nonce": quantity(nonce), "to": FUNDED, "value": 1, "data": b"", **GAS_FEE}
         )
@@ -206,7 +220,8 @@ async def test_a_nonce_that_somebody_else_took_costs_nothing(
         await anvil.mine()
         submitter.wake()
         await asyncio.sleep(0.1)
-        assert await states(journal) == {State.SENT}  # nothing is decided before the rival's block is final
+        # Nothing is decided before the rival's block is final.
+        assert {(one.state, one.place, one.attempts) for one in await journal.select()} == {(State.SENT, place, 1)}
         await anvil.automine(on=True)
         for _ in range(CONFIRMATIONS + 2):
             await anvil.mine()
