@@ -71,6 +71,10 @@ class OrderedSource(Protocol):
         """Return what the providers agree on."""
         ...
 
+    async def roots(self, version: int) -> bytes | None:
+        """Return the signed root of that version, None when there is none."""
+        ...
+
     def before(self) -> LogSource:
         """Return the mirror of the log before, with its notes."""
         ...
@@ -108,7 +112,17 @@ class Standing:
 
 
 class ChainSyncer(Syncer):
-    """A `Syncer` that follows logs ordered by a chain too: which of both, the source says."""
+    """A `Syncer` that follows logs ordered by a chain too: which of both, the source says.
+
+    `stands` is how the copy stands to its chain, None for a log with notes.
+    """
+
+    stands: Standing | None = None
+
+    async def load(self) -> None:
+        """See Syncer."""
+        await super().load()
+        self.stands = await self.standing()
 
     async def step(self, source: LogSource | OrderedSource, name: str, *, progress: Progress | None = None) -> SyncReport:
         """See Syncer. For an ordered source also NotReadyError while the chain holds nothing of the network."""
@@ -192,7 +206,7 @@ class ChainSyncer(Syncer):
                 back = WentBack(old.size, start, roots[-1].root.version, int(self._clock.now()))
                 state = replace(state, went_back=(*state.went_back, back))
             intake.take(state, {STANDING: codec.write(after)})
-        self.state = state
+        self.state, self.stands = state, after
         new = await self.head()
         whole = len(fresh) == new.size - start
         self._tell(Move(start, new.size, new.root, None, tuple(fresh) if whole else ()))

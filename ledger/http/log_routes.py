@@ -107,8 +107,8 @@ class LogRoutes:
     async def checkpoint(self, call: Call) -> web.Response:
         """Answer the newest note, or 304."""
         head = self._hub.head
-        if head.size == 0:
-            raise NotFoundError("this log has no entry yet, and so no checkpoint")
+        if not head.note:
+            raise NotFoundError("this log has no checkpoint: it has no entry yet, or a chain orders it")
         headers = {"ETag": head.etag, "Cache-Control": "no-cache"}
         known = call.header("If-None-Match")
         if known is not None and (known == head.etag or head.etag in (part.strip() for part in known.split(","))):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from ledger.core.canonical import is_hex64, is_id
-from ledger.core.errors import NotFoundError, UsageError
+from ledger.core.errors import NotFoundError, UnsupportedError, UsageError
 from ledger.core.limits import LIMITS
 from ledger.core.receipt import MEDIA_TYPE as RECEIPT_TYPE
 from ledger.http.call import Call, bytes_response, parse_number
@@ -128,6 +128,8 @@ class StateRoutes:
             index = snapshot.find(digest)
             if index is None or index >= head.size:
                 raise NotFoundError("no entry carries that statement", size=head.size)
+            if not head.note:
+                raise UnsupportedError("a chain orders this log: it gives no receipts")
             return snapshot.receipt(index, head.size, head.note)
 
         return bytes_response(await self._reads.read(work), RECEIPT_TYPE, cache="private, no-cache")

@@ -62,8 +62,11 @@ class Condition:
 
     def freshness(self) -> Freshness:
         """Return how old the newest proof is that this replica holds the largest tree."""
-        now = int(self._clock.now())
-        time = None if self._root is None else newest_line(self._running.following.syncer.state, self._root)
+        now, syncer = int(self._clock.now()), self._running.following.syncer
+        if syncer.stands is not None:
+            block = syncer.stands.known.agreed
+            return judge_freshness(None if block is None else block.time, self._root, now)
+        time = None if self._root is None else newest_line(syncer.state, self._root)
         return judge_freshness(time, self._root, now)
 
     def marks(self) -> Mapping[str, object]:

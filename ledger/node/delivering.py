@@ -9,10 +9,13 @@ from ledger.client.delivery import TARGET, WAITING, Deliverer, open_journal
 from ledger.client.receipts import ReceiptJudge
 from ledger.core.errors import LedgerError
 from ledger.engine.signing import placed_roots
+from ledger.home.backends import BackendContext, open_ledger
+from ledger.node.sources import HTTPS
 
 if TYPE_CHECKING:
     from ledger.client.delivery import Delivery
     from ledger.client.place import Place
+    from ledger.core.backend import Backend
     from ledger.core.ports import Clock
     from ledger.engine.journal import Journal
     from ledger.engine.store import Store
@@ -62,11 +65,17 @@ class Delivering:
 
     async def _deliver(self, journal: Journal) -> Delivery:
         receipts = ReceiptJudge(await self._store.read(lambda snapshot: placed_roots(snapshot.connection)))
-        backend = await asyncio.to_thread(self._place.https)
+        backend = await self._open()
         try:
             return await Deliverer(journal, backend, receipts).deliver()
         finally:
             await backend.close()
+
+    async def _open(self) -> Backend:
+        place = self._place
+        if place.url.scheme == HTTPS:
+            return await asyncio.to_thread(place.https)
+        return await open_ledger(place.url.text, BackendContext(place.home, place.settings, self._clock, self._log))
 
     def _report(self, delivery: Delivery) -> None:
         for operation in delivery.placed:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from ledger.client.sync import Showing
 from ledger.core.backend import Entries, NewHead
-from ledger.core.errors import AlarmError, InternalError, LedgerError
+from ledger.core.errors import AlarmError, InternalError, LedgerError, OrderMovedError
 from ledger.core.limits import LIMITS
 from ledger.node.sources import Arrived
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ledger.client.answers import SyncReport
-    from ledger.client.sync import Syncer
+    from ledger.client.ordered import ChainSyncer
     from ledger.core.ports import Clock
     from ledger.http.logs import EventLog
     from ledger.node.sources import Source
@@ -70,7 +70,7 @@ def jittered(seconds: float) -> float:
 class Following:
     """Keeps one replica up with its sources."""
 
-    def __init__(self, syncer: Syncer, sources: Sequence[Source], *, pace: Pace, clock: Clock, log: EventLog) -> None:
+    def __init__(self, syncer: ChainSyncer, sources: Sequence[Source], *, pace: Pace, clock: Clock, log: EventLog) -> None:
         """Follow `sources`, the first of which is preferred."""
         self.syncer = syncer
         self.sources = sources
@@ -142,7 +142,13 @@ class Following:
         return self._pace.before_reopening() if heard else self._pace.between_polls()
 
     async def _step(self, source: Source) -> SyncReport:
-        report = await self.syncer.step(source.backend, source.url)
+        try:
+            report = await self.syncer.step(await source.followed(), source.url)
+        except OrderMovedError:
+            if source.chain is None:
+                raise
+            await source.chain.reopen()
+            report = await self.syncer.step(await source.followed(), source.url)
         self._answered(source)
         level = "info" if report.entries else "debug"
         self._log.write(level, "synced", source=source.url, **report.facts())
@@ -156,6 +162,9 @@ class Following:
             async for event in events:
                 if isinstance(event, Entries):
                     arrived.add(event)
+                elif isinstance(event, NewHead) and event.head.checkpoint is None:
+                    await self._step(source)
+                    heard += 1
                 elif isinstance(event, NewHead):
                     showing = Showing(source.backend, source.url, pushed=(arrived.start, arrived.entries))
                     await self.syncer.consider(event.head.checkpoint or b"", showing)

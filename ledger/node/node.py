@@ -19,8 +19,8 @@ from auth.tokens import Site, TokenIssuer, TokenVerifier
 from auth.used import UsedSlots
 from ledger.client.certificates import is_due, renew_certificate
 from ledger.client.moving import Moving
+from ledger.client.ordered import ChainSyncer
 from ledger.client.place import Place
-from ledger.client.sync import Syncer
 from ledger.core.errors import NotFoundError, UsageError
 from ledger.core.keys import self_test
 from ledger.core.trust.good import parse_claim
@@ -77,7 +77,7 @@ class Node:
         self.store = replica.store
         self.members = StateMembers(self.store)
         self.metrics = Metrics()
-        self.syncer = Syncer(replica, clock=world.clock, evidence=place.home.evidence, moved=self._hear)
+        self.syncer = ChainSyncer(replica, clock=world.clock, evidence=place.home.evidence, moved=self._hear)
         self.audit = Audit(replica, evidence=place.home.evidence, clock=world.clock, log=world.log, note=lambda: self.syncer.state.note)
         pace = Pace(self.settings.poll)
         self.following = Following(self.syncer, sources, pace=pace, clock=world.clock, log=world.log)
@@ -157,6 +157,8 @@ class Node:
             self._tasks.append(asyncio.create_task(self._learn(), name="learn"))
         if move.note is not None and parse_claim(move.note).size == move.size:
             hub.publish(SignedHead(move.size, move.note), move.start, move.entries)
+        elif move.note is None and self.syncer.stands is not None:
+            hub.publish(SignedHead(move.size, b""), move.start, move.entries)  # a chain's log has no notes
 
     async def _moved(self) -> str | None:
         return await self.moving.find(self.following.sources[0].url)
@@ -172,6 +174,8 @@ class Node:
     async def _first_head(self) -> SignedHead:
         """Return the head to serve first: that of the newest note of a tree that is held whole, else that of an empty log."""
         size = (await self.syncer.head()).size
+        if self.syncer.stands is not None:
+            return SignedHead(size, b"")
         stored = await self.store.read(lambda snapshot: snapshot.checkpoint())
         for note in (self.syncer.state.note, stored):
             if note is not None and parse_claim(note).size <= size:
@@ -240,7 +244,7 @@ async def open_node(home: Home, settings: Settings, world: World) -> Node:
     if settings.role == "master":
         raise UsageError(f"{home.path} is a master's home", advice="Join the network from a home of its own.")
     place = await asyncio.to_thread(Place(home, settings, parse_ledger_url(settings.ledger), world.clock).at_present)
-    sources = await asyncio.to_thread(open_sources, place)
+    sources = await asyncio.to_thread(open_sources, place, (world.clock, world.log))
     return Node(place, Replica(await asyncio.to_thread(_open_store, home), place.network), sources, world)
 
 

@@ -14,18 +14,24 @@ from ledger.client.sync import LogSource
 from ledger.core.backend import LogEvent
 from ledger.core.errors import AccessError, NotFoundError, UnavailableError, UnsupportedError, UsageError
 from ledger.core.limits import LIMITS
+from ledger.home.backends import BackendContext
+from ledger.home.url import parse_ledger_url
+from ledger.node.chains import ChainLedger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ledger.client.https import HttpsBackend
+    from ledger.client.ordered import OrderedSource
     from ledger.client.place import Place
     from ledger.client.transport import Transport
     from ledger.core.backend import Entries
     from ledger.core.errors import LedgerError
+    from ledger.core.ports import Clock, Observer
 
 SILENCE_SECONDS = 2.5 * LIMITS.heartbeat_seconds
 REST_POLLS = 10
+HTTPS = "https"
 
 Feed = Callable[[int], AsyncGenerator[LogEvent, None]]
 NO_FEED = (UnavailableError, NotFoundError, UnsupportedError, UsageError, AccessError)
@@ -47,6 +53,7 @@ class Source:
     backend: Followed
     feed: Feed
     transport: Transport | None = None
+    chain: ChainLedger | None = None
     rest: int = 0
     answered: int | None = None
     failed: int | None = None
@@ -71,6 +78,10 @@ class Source:
             "requests": self.backend.requests,
             "bytes": self.backend.received,
         }
+
+    async def followed(self) -> LogSource | OrderedSource:
+        """Return what is followed: on a chain it is opened now, if it was not."""
+        return self.backend if self.chain is None else await self.chain.source()
 
     async def events(self, start: int) -> AsyncGenerator[LogEvent, None]:
         """Yield what the feed pushes from index `start` on, until it ends, breaks or falls silent.
@@ -127,11 +138,22 @@ class Arrived:
         self.start, self.entries, self.size = start, [], 0
 
 
-def open_sources(place: Place) -> Sequence[Source]:
-    """Return the home's ledger and the further URLs of the same log. UsageError for one that is not `https`."""
-    urls = dict.fromkeys([place.url.text, *place.settings.sources])
-    for url in urls:
-        if not url.startswith("https://"):
-            raise UsageError(f"a node follows https:// URLs, not {url}")
-    backends = [(url, place.https(url)) for url in urls]
-    return [Source(url, backend, partial(pushed, backend), backend.transport) for url, backend in backends]
+def open_sources(place: Place, world: tuple[Clock, Observer]) -> Sequence[Source]:
+    """Return the home's ledger and the further URLs of the same log. UsageError for one that can only be read where it lies.
+
+    Further URLs of the contract that the ledger's own URL names are providers of that one: it compares them by itself.
+    """
+    urls = list(dict.fromkeys([place.url.text, *place.settings.sources]))
+    contract = None if place.url.scheme == HTTPS else place.url.path
+    return [_source(place, url, world) for url in urls if url == urls[0] or parse_ledger_url(url).path != contract]
+
+
+def _source(place: Place, url: str, world: tuple[Clock, Observer]) -> Source:
+    parsed = parse_ledger_url(url)
+    if parsed.scheme != HTTPS and not parsed.transport:
+        raise UsageError(f"a node follows https:// URLs and ledgers on chains, not {url}")
+    if parsed.scheme == HTTPS:
+        backend = place.https(url)
+        return Source(url, backend, partial(pushed, backend), backend.transport)
+    ledger = ChainLedger(url, BackendContext(place.home, place.settings, *world))
+    return Source(url, ledger, ledger.events, chain=ledger)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from ledger.core.limits import LIMITS
 
 if TYPE_CHECKING:
-    from ledger.client.embedded import SqliteBackend
+    from ledger.core.backend import Backend
     from tests.support.contract import Contract
 
 
 class Mirroring:
     """Copies what `log` took since the last time, up to its newest note."""
 
-    def __init__(self, log: SqliteBackend, contract: Contract) -> None:
+    def __init__(self, log: Backend, contract: Contract) -> None:
         self._log = log
         self._contract = contract
         self.size = 0

@@ -43,7 +43,7 @@ class Circumstances:
         self.halted: str | None = None
         self.replica = SimpleNamespace(store=self.store, halted=self._halted)
         history = ClockHistory(clock_vkey(ORIGIN, key("clock")), held=int(START))
-        self.syncer = SimpleNamespace(replica=self.replica, state=TrustState("0" * 64, clocks=(history,)))
+        self.syncer = SimpleNamespace(replica=self.replica, state=TrustState("0" * 64, clocks=(history,)), stands=None)
         self.hub = SimpleNamespace(head=SignedHead(6, b"note"), followers=0)
         parts: Any = SimpleNamespace(syncer=self.syncer, sources=())
         self.audit = SimpleNamespace(marks=(), void=0, last_void=None)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ledger.client.sync import Syncer
+from ledger.client.ordered import ChainSyncer
 from ledger.core.backend import Entries, Head, LogEvent, NewHead
 from ledger.core.checkpoint import Checkpoint
 from ledger.core.errors import BadSourceError, NotFoundError, SplitViewError, UnreachableError
@@ -104,7 +104,7 @@ async def eventually(true: Callable[[], bool]) -> None:
 class Run:
     """A following under test."""
 
-    def __init__(self, syncer: Syncer, following: Following, log: io.BytesIO, moves: list[Move]) -> None:
+    def __init__(self, syncer: ChainSyncer, following: Following, log: io.BytesIO, moves: list[Move]) -> None:
         self.syncer = syncer
         self.following = following
         self.log = log
@@ -133,7 +133,7 @@ async def following(folder: Path, *logs: PaperLog, poll: float = 0.1, start: boo
     replica = Replica(store, logs[0].network.id)
     moves: list[Move] = []
     clock, stream = TurnedClock(), io.BytesIO()
-    syncer = Syncer(replica, clock=clock, evidence=folder / "evidence", moved=moves.append)
+    syncer = ChainSyncer(replica, clock=clock, evidence=folder / "evidence", moved=moves.append)
     await syncer.load()
     sources = [Source(f"https://source-{number}", log, log.feed) for number, log in enumerate(logs)]
     under_test = Following(syncer, sources, pace=Pace(poll, most=0.2), clock=clock, log=EventLog(stream, clock, level="debug"))

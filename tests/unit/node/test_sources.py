@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +20,7 @@ from ledger.http.service import World
 from ledger.node.agent import join_first
 from ledger.node.node import open_node
 from ledger.node.sources import open_sources
-from tests.support.small_network import TurnedClock
+from tests.support.small_network import Heard, TurnedClock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,15 +48,22 @@ def place_of(home: Home, **settings: Any) -> Place:
 
 def test_sources_are_the_ledger_first_and_each_url_once(tmp_path: Path) -> None:
     urls = ("https://relay.example:8444", "https://127.0.0.1:8443", "https://relay.example:8444")
-    sources = open_sources(place_of(home_of(tmp_path), sources=urls))
+    sources = open_sources(place_of(home_of(tmp_path), sources=urls), (TurnedClock(), Heard()))
     assert [source.url for source in sources] == ["https://127.0.0.1:8443", "https://relay.example:8444"]
     assert [source.facts()["requests"] for source in sources] == [0, 0]
+
+
+def test_further_urls_of_one_contract_are_its_providers(tmp_path: Path) -> None:
+    one, two = (f"ethereum+http://127.0.0.1:{port}/0x{'ab' * 20}" for port in (8545, 8546))
+    place = place_of(home_of(tmp_path), sources=(two, "https://relay.example:8444"))
+    place = replace(place, url=parse_ledger_url(one))
+    assert [source.url for source in open_sources(place, (TurnedClock(), Heard()))] == [one, "https://relay.example:8444"]
 
 
 @pytest.mark.parametrize("url", ["sqlite:///tmp/ledger.db", "http://127.0.0.1:8443"])
 def test_source_that_is_no_server_is_refused(tmp_path: Path, url: str) -> None:
     with pytest.raises(UsageError, match="https"):
-        open_sources(place_of(home_of(tmp_path), sources=(url,)))
+        open_sources(place_of(home_of(tmp_path), sources=(url,)), (TurnedClock(), Heard()))
 
 
 async def test_empty_home_is_no_node(tmp_path: Path) -> None:
