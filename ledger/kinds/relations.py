@@ -44,10 +44,6 @@ class Neighbours(Protocol):
         """Return the live clusters of that name."""
         ...
 
-    def children(self, cluster_id: str) -> Iterable[Record]:
-        """Return the live clusters whose parent this is."""
-        ...
-
 
 def relation_faults(around: Neighbours, kind: str, policy_id: str, body: JSONObject) -> list[Fault]:
     """Return what is wrong with a body among the other policies."""
@@ -80,8 +76,17 @@ def _family(around: Neighbours, policy_id: str, body: JSONObject) -> list[Fault]
     if isinstance(name, str):
         others = (one for one in around.clusters_named(name) if one.id != policy_id and "parent" not in one.content)
         faults += [Fault("/name", TAKEN, f"{shown(name)}, which cluster {one.id} has", one.id) for one in others]
-    below = next(iter(around.children(policy_id)), None)
-    return faults if below is None else faults + _alike(body, below, "its child")
+    return faults + _children(around, policy_id, body)
+
+
+def _children(around: Neighbours, policy_id: str, body: JSONObject) -> list[Fault]:
+    """Return where a cluster would part from its children. They have the name that it has now, so they are found by that."""
+    before = around.live(policy_id)
+    name = None if before is None else before.content.get("name")
+    if before is None or not isinstance(name, str) or all(same(body.get(one), before.content.get(one)) for one in SHARED):
+        return []
+    below = next((one for one in around.clusters_named(name) if one.content.get("parent") == policy_id), None)
+    return [] if below is None else _alike(body, below, "its child")
 
 
 def _alike(body: JSONObject, other: Record, what: str) -> list[Fault]:

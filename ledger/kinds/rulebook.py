@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ledger.core.canonical import AUTHORITY_KINDS
 from ledger.core.errors import FormatError
-from ledger.core.state import Record, StateView, lookup_referrer, schema_of
+from ledger.core.state import Record, StateView, schema_of
 from ledger.kinds.faults import Fault
 from ledger.kinds.relations import CLUSTER, RELATED_KINDS, relation_faults
 from ledger.kinds.schema import KindSchema
@@ -72,13 +72,6 @@ class Rulebook:
         stored = (record for record in self._view.clusters_named(name) if record.id not in self._taken)
         for record in chain(stored, self._taken.values()):
             if record.kind == CLUSTER and record.content.get("name") == name:
-                yield record
-
-    def children(self, cluster_id: str) -> Iterator[Record]:
-        """See Neighbours."""
-        filed = (self.live(policy_id) for policy_id in self._view.filed(lookup_referrer(CLUSTER, cluster_id)))
-        for record in chain(filed, self._taken.values()):
-            if record is not None and record.kind == CLUSTER and record.content.get("parent") == cluster_id != record.id:
                 yield record
 
 
