@@ -8,6 +8,7 @@ MAKEFLAGS += --no-builtin-rules
 PYTHON ?= python3
 # pytest workers: two keep a small machine busy, as tests also wait for servers and disks.
 WORKERS ?= 2
+FUZZ_SECONDS ?= 600
 # What the tiers need beyond language packages, on Debian and Ubuntu: the command and its package.
 IMAGE_PACKAGES := docker.io mmdebstrap
 SYSTEM_PACKAGES := openssl faketime strace xfsprogs $(IMAGE_PACKAGES)
@@ -23,7 +24,7 @@ PYTEST := $(BIN)/python -m pytest
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11
 INSTALLS := pyproject.toml requirements-uv.lock
 
-.PHONY: help setup demo test lint fix docs chain-tools bench faults torture coverage lock system-packages
+.PHONY: help setup demo test lint fix docs chain-tools bench faults torture fuzz coverage lock system-packages
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -92,6 +93,9 @@ faults: setup ## the tier of faults at length: two hundred kills of a master, a 
 
 torture: setup ## the property tests with a hundred times the examples
 	$(PYTEST) tests/property -n $(WORKERS) -q --hypothesis-profile torture --timeout 7200
+
+fuzz: setup ## any text is a query or a domain error, in linear time, for FUZZ_SECONDS (600)
+	$(BIN)/python -m tests.fuzz.queries -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1
 
 coverage: setup ## branch coverage of the tiers that run in one process
 	rm -f .coverage .coverage.*

@@ -146,7 +146,7 @@ class _Leaf:
             return f"instr({value},{self._bind(wanted)})>0"
         if leaf.op in {"startswith", "endswith"}:
             start = "1," if leaf.op == "startswith" else "-"
-            bound = self._bind(wanted)
+            bound = self._bind(wanted) if wanted else ""
             return f"substr({value},{start}length({bound}))={bound}" if wanted else _ALWAYS
         return f"{value}{leaf.op}{self._bind(wanted)}"
 

@@ -12,6 +12,7 @@ import os
 import shutil
 from collections import Counter
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,13 @@ def _here() -> str | None:
 def _needs_command(command: str, source: str) -> Callable[[], str | None]:
     def probe() -> str | None:
         return None if shutil.which(command) else f"no command {command} ({source})"
+
+    return probe
+
+
+def _needs_package(name: str) -> Callable[[], str | None]:
+    def probe() -> str | None:
+        return None if find_spec(name) is not None else f"no package {name} for this platform"
 
     return probe
 
@@ -72,6 +80,7 @@ FOLDERS: Mapping[str, Tier] = {
     "contract": Tier("one suite inherited by every backend"),
     "functional": Tier("real servers, real TLS, real processes"),
     "conformance": Tier("vectors, and verifiers that nobody here wrote"),
+    "fuzz": Tier("fuzzers, half a minute each", _needs_package("atheris")),
     "faults": Tier("disks that fail, processes that are killed, queues that are full"),
     "chains": Tier("real chains: anvil", missing_anvil),
     "docker": Tier("the image, built and run by a Docker daemon of its own", missing_docker),

@@ -19,7 +19,7 @@ import pytest
 from tests.support import tiers
 from tests.support.tiers import *
 from tests.support.tiers import Tier
-here = {name: tier for name, tier in tiers.TIERS.items() if name not in {"docker", "chains"}}
+here = {name: tier for name, tier in tiers.TIERS.items() if name not in {"docker", "chains", "fuzz"}}
 tiers.TIERS = {**here, "go": Tier("x", lambda: "no go here")}
 """
 
@@ -27,8 +27,8 @@ tiers.TIERS = {**here, "go": Tier("x", lambda: "no go here")}
 WITHOUT_DOCKER = """
 from tests.support import tiers
 from tests.support.tiers import *
-tiers.TIERS = {name: tier for name, tier in tiers.TIERS.items() if name not in {"docker", "chains"}}  # which not every machine has
-tiers.FOLDERS = {name: tier for name, tier in tiers.FOLDERS.items() if name not in {"docker", "chains"}}
+tiers.TIERS = {name: tier for name, tier in tiers.TIERS.items() if name not in {"docker", "chains", "fuzz"}}  # which not every machine has
+tiers.FOLDERS = {name: tier for name, tier in tiers.FOLDERS.items() if name not in {"docker", "chains", "fuzz"}}
 """
 
 
