@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from ledger.core.canonical import is_kind
+from ledger.core.limits import LIMITS
 from ledger.query.bring_grammar import is_bring, parse_bring
 from ledger.query.hierarchy_grammar import parse_roots
 from ledger.query.join_grammar import is_second, parse_seconds
@@ -389,6 +390,8 @@ class Parser:
             names += self._bracketed(first=False) if tokens.is_symbol("[") else self._dotted(first=not names)
         if not names:
             tokens.refuse("expected an attribute")
+        if len(names) > LIMITS.nesting:
+            raise query_error(column, f"a path has at most {LIMITS.nesting} names: no policy is deeper")
         if self._names is not None and brackets > 1 and names[0] in self._names.known - set(self.kinds):
             raise query_error(column, "a value of the row before stands right of =")
         return self._rooted(names, brackets=brackets > 1)

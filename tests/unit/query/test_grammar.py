@@ -208,6 +208,7 @@ def test_a_path_may_start_outside_the_content() -> None:
         ("a = \x00", 5, "'\\x00' is not understood"),
         ("a = x" + "y" * 40 + " z", 47, "found 'z'"),
         ("a in (" + "1," * MAX_VALUES + "1)", 6 + 2 * MAX_VALUES + 2, "at most 1024 values"),
+        ("x = 1 or a" + ".a" * 32 + " = 1", 10, "a path has at most 32 names"),
         (" and ".join(["a=1"] * (MAX_CONDITIONS + 1)), MAX_CONDITIONS * 8 + 1, "at most 256 conditions"),
     ],
 )
