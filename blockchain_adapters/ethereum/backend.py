@@ -101,7 +101,7 @@ class EthereumSource:
     async def poll(self, progress: Progress | None = None, enough: Enough | None = None) -> None:
         """See Source; no more than `enough`."""
         step = await self._step(progress, enough)
-        if step.cursor.final != self._agreed_at:
+        if step.cursor.final != self._agreed_at or len(self.rpc.providers) > 1:
             await self._agree()
             self._agreed_at = step.cursor.final
 
