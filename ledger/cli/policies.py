@@ -144,14 +144,27 @@ async def _publish(invocation: Invocation, policies: Sequence[JSON], plan: Plan)
             if not plan.dry_run:
                 await deliver_first(client, forgiving=plan.queue)
             await _publish_all(client, policies, plan, results)
-        except LedgerError:
+        except LedgerError as error:
             if results:
                 output.note(f"{len(results)} of {len(policies)} policies were answered before this:")
                 report(results, invocation.form)
+            else:
+                _show_faulty(error, invocation.form)
             raise
         if plan.wait and not plan.dry_run and not any(result.result == "queued" for result in results):
             await client.sync()
     return report(results, invocation.form)
+
+
+def _show_faulty(error: LedgerError, form: str) -> None:
+    """Print the policies that broke the rules of their kinds, in the form of results; nothing in a table, as stderr names the faults."""
+    policies = error.context.get("policies")
+    if form not in ("json", "jsonl") or not isinstance(policies, list):
+        return
+    names = {"index": None, "digest": None, "result": "refused"}
+    refusal = {"code": error.code, "message": error.message}
+    found = [{"id": one["id"], "kind": one["kind"], **names, "error": {**refusal, "faults": one["faults"]}} for one in policies]
+    output.rows(found, (), form)
 
 
 async def _tell_breaks(client: LedgerClient, policies: Sequence[JSON], *, yes: bool) -> None:

@@ -40,7 +40,13 @@ class Published:
         facts: dict[str, object] = {"id": self.id, "kind": self.kind, "index": self.index, "digest": self.digest, "result": self.result}
         if self.operation is not None:
             facts["operation"] = self.operation
-        return facts if self.error is None else {**facts, "error": {"code": self.error.code, "message": self.error.message}}
+        return facts if self.error is None else {**facts, "error": error_facts(self.error)}
+
+
+def error_facts(error: LedgerError) -> dict[str, object]:
+    """Return what `-o json` shows of a refusal: its code, its message, which policy stands in the way, every fault of the policies."""
+    helpful = {name: error.context[name] for name in ("other", "policies") if name in error.context}
+    return {"code": error.code, "message": error.message, **helpful}
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,13 @@ def test_faults_are_named_line_by_line_and_nothing_is_sent(cli: Cli) -> None:
     many = [{"operator": {"id": f"bad-{n}", "name": "\x1b[2J\n"}} for n in range(30)]
     ran = cli("publish", "policy", "-", stdin=json.dumps(many))
     assert (ran.code, "and 50 more" in ran.err, "\x1b" in ran.err) == (2, True, False)
+    told = cli("publish", "policy", "-", "-o", "json", stdin=json.dumps([good, {"operator": {"id": "bad", "name": "x", "port": 0}}]))
+    (refused,) = told.json
+    assert (told.code, refused["id"], refused["result"], refused["error"]["code"]) == (2, "bad", "refused", "schema-mismatch")
+    assert [fault["pointer"] for fault in refused["error"]["faults"]] == ["/company", "/ip", "/port"]
+    taken = {"operator": {"id": "late", "name": "acme", "company": "x", "ip": "10.9.9.9", "port": 1}}
+    late = cli("publish", "policy", "-", "-o", "json", stdin=json.dumps(taken))
+    assert (late.code, late.json[0]["error"]["other"]) == (5, "acme")
     assert cli("patch", "policy", "acme", '{"port": null}').code == 2
     assert cli("publish", "policy", "-", "--dry-run", stdin='{"operator": {}}').code == 2
 
