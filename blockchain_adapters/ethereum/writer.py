@@ -259,11 +259,7 @@ class Writer:
 
     async def _mined(self, ticket: Ticket, receipt: Any, final: int) -> Progress:
         found = _receipt(receipt)
-        settled = found.block <= final
-        if settled:
-            block = await self._rpc.call("eth_getBlockByNumber", hex(found.block), False)
-            if not isinstance(block, dict) or block.get("hash") != found.block_hash:
-                return Progress(Stage.WAITING)  # the receipt is of a block that is gone
+        settled = found.block <= final and await self._is_agreed(found)
         failure = await self._failure(ticket, found) if quantity(receipt.get("status")) == 0 else None
         if settled:
             self._settle(ticket)
@@ -271,6 +267,18 @@ class Writer:
             return Progress(Stage.FAILED, error=failure, settled=settled)
         landed = Landed(found.transaction, found.block, found.block_hash)
         return Progress(Stage.FINAL if settled else Stage.INCLUDED, ticket.standing(found).draft(), landed=landed)
+
+    async def _is_agreed(self, found: Receipt) -> bool:
+        """Tell whether two providers, or the only one there is, show the transaction in that block, and that block at its height."""
+        agreeing = 0
+        for provider in self._rpc.providers:
+            with suppress(UnreachableError, BusyError, BadSourceError, RpcError):
+                await self._rpc.admit(provider)
+                calls = [("eth_getTransactionReceipt", (found.transaction,)), ("eth_getBlockByNumber", (hex(found.block), False))]
+                receipt, block = await provider.call_many(calls)
+                hashes = [one.get(name) if isinstance(one, dict) else None for one, name in ((receipt, "blockHash"), (block, "hash"))]
+                agreeing += hashes == [found.block_hash] * 2
+        return agreeing >= min(2, len(self._rpc.providers))
 
     async def _failure(self, ticket: Ticket, receipt: Receipt) -> LedgerError:
         """Return why a transaction failed in its block."""

@@ -455,6 +455,21 @@ async def test_a_second_provider_takes_over(contract: Contract, journal: Journal
     assert await entries_of(contract) == things[:3]
 
 
+async def test_final_is_what_two_providers_show(contract: Contract, journal: Journal, things: list[bytes], anvil: Anvil) -> None:
+    silent = {"eth_getTransactionReceipt"}
+    async with between(anvil.url, silent) as url, submitting(contract, journal, rpc=Rpc([anvil.url, url], contract.address)) as submitter:
+        await submitter.submit(things[:3])
+        for _ in range(5):
+            await anvil.mine(CONFIRMATIONS)
+            submitter.wake()
+            await asyncio.sleep(0.05)
+        assert await states(journal) == {State.INCLUDED}
+        silent.clear()
+        await asyncio.sleep(2.1)  # the second one rests after its failures
+        await settle(contract, submitter)
+    assert await states(journal) == {State.FINAL}
+
+
 async def test_what_is_not_known_in_time_goes_on(contract: Contract, journal: Journal, things: list[bytes], anvil: Anvil) -> None:
     await anvil.automine(on=False)
     async with submitting(contract, journal, pace=Pace(first=0.005, most=0.05, patience=0.4)) as submitter:
