@@ -18,9 +18,10 @@ from blockchain_adapters.backends import DirectBackend, MirrorBackend
 from blockchain_adapters.chainfile import ChainFile
 from blockchain_adapters.ethereum.account import KEY_FILE, open_account, read_address
 from blockchain_adapters.ethereum.artifact import load_artifact
+from blockchain_adapters.ethereum.fees import GWEI, Caps
 from blockchain_adapters.ethereum.reader import EthereumChain
 from blockchain_adapters.ethereum.rpc import Identity, Provider, Rpc
-from blockchain_adapters.ethereum.writer import Writer
+from blockchain_adapters.ethereum.writer import Limits, Writer
 from blockchain_adapters.follow import Follower, agree
 from blockchain_adapters.submit import Submitter
 from ledger.core.errors import ConflictError, NotFoundError, UsageError
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from ledger.core.trust.roots import PlacedRoot
     from ledger.home.backends import BackendContext
     from ledger.home.home import Home
+    from ledger.home.settings import Settings
     from ledger.home.url import LedgerUrl
 
 SCHEMES = ("ethereum+http", "ethereum+https")
@@ -236,17 +238,23 @@ async def open_writing(source: EthereumSource, context: BackendContext) -> HomeW
     home, phrase = context.home, context.settings.passphrase
     account = await asyncio.to_thread(open_account, home.keys / KEY_FILE, phrase or "")
     try:
-        return await start_writing(source, account, home.journal, (context.clock, context.observer))
+        return await start_writing(source, account, home.journal, (context.clock, context.observer), _limits(context.settings))
     except BaseException:
         await asyncio.to_thread(account.close)
         raise
 
 
-async def start_writing(source: EthereumSource, account: Account, path: Path, world: tuple[Clock, Observer]) -> HomeWriting:
+def _limits(settings: Settings) -> Limits:
+    return Limits(gas=settings.max_gas, caps=Caps(fee=settings.max_fee * GWEI, tip=settings.max_tip * GWEI))
+
+
+async def start_writing(
+    source: EthereumSource, account: Account, path: Path, world: tuple[Clock, Observer], limits: Limits | None = None
+) -> HomeWriting:
     """Start the loop that brings what stands in the journal at `path` to the contract, paid by `account`."""
     artifact = await asyncio.to_thread(load_artifact)
     journal = await asyncio.to_thread(_open_journal, path, world[0])
-    writer = Writer(source.rpc, account, artifact, (world[0], source.final_height))
+    writer = Writer(source.rpc, account, artifact, (world[0], source.final_height), limits)
     submitter = Submitter(journal, writer, f"ethereum:{source.here['chain']}:{source.rpc.contract}", world)
     await submitter.start()
     return HomeWriting(submitter, journal, account)

@@ -67,6 +67,9 @@ class Settings:
         read_count,
         "Blocks on top after which a block of a chain counts as final. Unset: what the chain itself calls final, or 64 where it does not.",
     )
+    max_fee: int = _setting(100, read_count, "The most that a transaction on Ethereum offers for a gas, in gwei. Above it, writing waits.")
+    max_tip: int = _setting(5, read_count, "The most of that which goes to who includes it, in gwei.")
+    max_gas: int = _setting(16_777_216, read_count, "The most gas that one transaction on Ethereum may use; larger batches become several.")
     drain: float = _setting(20.0, read_seconds, "How long a stopping server lets requests finish.")
     log_level: str = _setting("info", choice_of("debug", "info", "warning", "error"), "The least level of log lines on stderr.")
     accept_fork_risk: int | None = _setting(
