@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 ROUGHLY: Final = 1_000  # how far a plan is counted when there is a choice
 _TICK: Final = 20_000  # steps between two looks at the budget: about a millisecond
-_CALL_STEPS: Final = 50  # what asking the reference costs, in steps
+_CALL_STEPS: Final = 200  # what asking the reference costs, in steps
 
 
 @dataclass(frozen=True, slots=True)

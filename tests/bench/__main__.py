@@ -23,7 +23,6 @@ from tests.bench.folding import measure_folding
 from tests.bench.following import measure_bootstrap, measure_steps
 from tests.bench.logs import cache_folder, forget
 from tests.bench.network import make_network
-from tests.bench.querying import measure_querying
 from tests.bench.ruling import measure_ruling
 from tests.bench.serving import measure_serving
 from tests.bench.storing import measure_storing
@@ -47,7 +46,7 @@ class Amounts:
 
 FULL = Amounts(fold=100_000, load=8_000, bootstrap=100_000, steps=(10_000, 1_000_000), followers=10_000)
 QUICK = Amounts(fold=12_000, load=2_000, bootstrap=10_000, steps=(1_000, 10_000), followers=200)
-CASES = ("computing", "rules", "disk", "querying", "publishing", "bootstrap", "steps", "watching", "ethereum")
+CASES = ("computing", "rules", "disk", "publishing", "bootstrap", "steps", "watching", "ethereum")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,6 @@ class Bench:
             "computing": partial(measure_folding, report, log, folder),
             "rules": partial(measure_ruling, report, amounts.fold, folder),
             "disk": partial(measure_storing, report, log, folder),
-            "querying": partial(measure_querying, report, amounts.fold, folder),
             "publishing": partial(measure_serving, report, amounts.load, folder),
             "bootstrap": partial(measure_bootstrap, report, amounts.bootstrap, folder),
             "steps": partial(measure_steps, report, amounts.steps, folder),

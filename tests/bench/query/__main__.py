@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.bench.figures import Report
 from tests.bench.query.asking import measure_queries
 from tests.bench.query.policies import make_store
+from tests.bench.query.serving import measure_https
 
 
 def main() -> None:
@@ -22,6 +23,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="metaledger-bench-") as folder:
         store = make_store(Path(folder), chosen.policies)
         measure_queries(report, store, chosen.policies)
+        measure_https(report, store, chosen.policies)
         store.close()
     print(report.table() if chosen.form == "table" else json.dumps(report.document(), indent=1))
 

@@ -42,6 +42,8 @@ def queries(count: int) -> Sequence[Asked]:
     places, operators = count // 10, count - count // 10 - 100
     return (
         Asked(SCAN, "all where nothing = here", 0, 600),
+        Asked("full scan, text in lists", "operator where tags = nowhere", 0, 600),
+        Asked("full scan, case folded", "operator where company = 'ACME' ci", 0, 600),
         Asked("get by an indexed attribute", "operator where name = 'operator 777'", 1, 1, times=100),
         Asked("100 rows of a numeric range, indexed", "operator where port >= 31000 and port < 31100", 100, 5, times=10),
         Asked("everything below a root, 6 levels", "uns where id = u0 bring.children(*)", places - 1, 100),

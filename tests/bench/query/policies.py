@@ -76,4 +76,5 @@ def _operator(number: int) -> JSONObject:
         "ip": f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}",
         "port": 30_000 + number,
         "country": "US" if number % 3 else "IL",
+        "tags": ["edge", f"rack {number % 40}"],
     }
