@@ -103,14 +103,19 @@ class Kinds:
 
     async def require(self, drafts: Sequence[Draft]) -> list[Draft]:
         """Return the drafts with defaults filled in. Raises SchemaMismatchError or ConflictError that names every fault of all of them."""
-        ruled = await self._store.read(lambda snapshot: rule(snapshot, drafts))
-        if ruled.faulty:
-            with suppress(UnavailableError):
-                await self._refresh()
-            ruled = await self._store.read(lambda snapshot: rule(snapshot, drafts))
+        ruled = await self.rule(drafts)
         if ruled.faulty:
             raise fault_error(ruled.faulty)
         return ruled.drafts
+
+    async def rule(self, drafts: Sequence[Draft]) -> Ruled:
+        """Return the drafts with defaults filled in, and those that have faults, each judged as if those before it were in force."""
+        ruled = await self._store.read(lambda snapshot: rule(snapshot, drafts))
+        if not ruled.faulty:
+            return ruled
+        with suppress(UnavailableError):
+            await self._refresh()
+        return await self._store.read(lambda snapshot: rule(snapshot, drafts))
 
     async def require_patch(self, policy_id: str, change: JSONObject) -> None:
         """Raise as `require` does for what a merge patch would make of a live policy of a copy that is fresh."""
