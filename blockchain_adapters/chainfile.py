@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 from blockchain_adapters.codec import decode
 from blockchain_adapters.follow import Advance, Batch, Cursor
 from ledger.core.errors import BadSourceError, ConflictError, CorruptError, FormatError
+from ledger.core.limits import MIB
 from ledger.core.trust.good import parse_claim
 from ledger.core.trust.heads import Block, Heads
 from ledger.engine.database import Database, Schema
@@ -73,7 +74,7 @@ CREATE INDEX digest_batch ON digest(batch);
 )
 ROOT = b'"kind":"root"'
 PAYLOAD = len(b'{"payload":"')
-CACHED = 64
+CACHED = 32 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +92,26 @@ class Unpacked:
 
     def __init__(self) -> None:
         self._known: OrderedDict[int, list[bytes]] = OrderedDict()
+        self._size = 0
 
     def entries(self, connection: apsw.Connection, batch: int) -> list[bytes]:
-        """Return the entries of the batch of that row. CorruptError when it is not there, or holds none."""
+        """Return the entries of the batch of that row. CorruptError when it is not there."""
         known = self._known.get(batch)
         if known is None:
             row = connection.execute("SELECT payload FROM batch WHERE id=?", (batch,)).fetchone()
             if row is None:
                 raise CorruptError(f"the chain file lacks batch {batch}")
-            self._known[batch] = known = unpack(row[0])
-            while len(self._known) > CACHED:
-                self._known.popitem(last=False)
+            known = unpack(row[0])
+            self.keep(batch, known)
         return known
+
+    def keep(self, batch: int, entries: list[bytes]) -> None:
+        """Keep the entries of a batch for a while: those that came last, up to `CACHED` bytes."""
+        self._known[batch] = entries
+        self._size += sum(map(len, entries))
+        while self._size > CACHED and len(self._known) > 1:
+            _, gone = self._known.popitem(last=False)
+            self._size -= sum(map(len, gone))
 
 
 class ChainFile:
@@ -147,7 +156,8 @@ class ChainFile:
 
     async def advance(self, move: Advance) -> None:
         """Make one move. ConflictError when another process moved meanwhile."""
-        await self.write(lambda connection: _advance(connection, move))
+        for batch, entries in await self.write(lambda connection: _advance(connection, move)):
+            self.unpacked.keep(batch, entries)
 
     async def fact(self, name: str) -> str | None:
         """Return what was noted under a name."""
@@ -215,7 +225,8 @@ def holds_root(entry: bytes) -> bool:
         return False
 
 
-def _advance(connection: apsw.Connection, move: Advance) -> None:
+def _advance(connection: apsw.Connection, move: Advance) -> list[tuple[int, list[bytes]]]:
+    """Make a move; return the rows of the batches that came, with their entries."""
     present = _tip(connection)
     if present != (None if move.before is None else move.before.heads.tip.hash):
         raise ConflictError("another process read the chain meanwhile")
@@ -226,7 +237,7 @@ def _advance(connection: apsw.Connection, move: Advance) -> None:
     rows = [(one.height, one.hash, one.parent) for one in (heads.final, *heads.above)]
     connection.executemany("INSERT OR REPLACE INTO block VALUES(?,?,?)", _changed(connection, rows))
     write_fact(connection, "final", str(move.after.final))
-    _insert(connection, move.batches)
+    return _insert(connection, move.batches)
 
 
 def _tip(connection: apsw.Connection) -> str | None:
@@ -248,8 +259,8 @@ def _undo(connection: apsw.Connection, fork: int) -> None:
     connection.execute(f"DELETE FROM batch WHERE id IN ({unused})")  # noqa: S608 - a constant
 
 
-def _insert(connection: apsw.Connection, batches: Sequence[Batch]) -> None:
-    place = total(connection)
+def _insert(connection: apsw.Connection, batches: Sequence[Batch]) -> list[tuple[int, list[bytes]]]:
+    place, came = total(connection), list[tuple[int, list[bytes]]]()
     for one in batches:
         entries = unpack(one.payload)
         connection.execute(
@@ -258,9 +269,12 @@ def _insert(connection: apsw.Connection, batches: Sequence[Batch]) -> None:
             (one.number, one.block, one.block_hash, one.transaction, one.event, one.submitter, _least(one.start), _claimed(one.note),
              one.root, one.payload, one.note, one.mark, len(entries), place),
         )  # fmt: skip
-        copies = [(connection.last_insert_rowid(), number, entry) for number, entry in enumerate(entries) if holds_root(entry)]
+        row = connection.last_insert_rowid()
+        copies = [(row, number, entry) for number, entry in enumerate(entries) if holds_root(entry)]
         connection.executemany("INSERT INTO root_copy VALUES(?,?,?)", copies)
+        came.append((row, entries))
         place += len(entries)
+    return came
 
 
 def _claimed(note: bytes) -> int:

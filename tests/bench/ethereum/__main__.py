@@ -1,4 +1,4 @@
-"""`python -m tests.bench.ethereum`: gas an entry, and the rate of writing, on an anvil of its own."""
+"""`python -m tests.bench.ethereum`: gas an entry, and the rates of writing and reading, on an anvil of its own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from blockchain_adapters.ethereum.artifact import load_artifact
 from tests.bench.ethereum.gas import measure_gas
+from tests.bench.ethereum.reading import measure_reading
 from tests.bench.ethereum.writing import measure_computing, measure_rate
 from tests.bench.figures import Report
 from tests.support.anvil import running_anvil
@@ -26,11 +27,12 @@ async def _measure(report: Report, folder: Path) -> None:
         measure_computing(report, chain, artifact)
         await measure_gas(report, chain, artifact)
         await measure_rate(report, chain, artifact, folder)
+        await measure_reading(report, chain, folder)
 
 
 def main() -> None:
     """Measure, and print the table or, with `-o json`, the figures."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.ethereum", description="figures of writing to Ethereum")
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.ethereum", description="figures of ledgers on Ethereum")
     parser.add_argument("-o", dest="form", choices=("table", "json"), default="table")
     chosen = parser.parse_args()
     report = Report()
