@@ -1,0 +1,75 @@
+"""Without the libraries of the extra `ethereum`: every verb that needs them says what to install, and nothing else notices."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ledger.home.home import Home
+from tests.support.live import environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LIBRARIES = ("web3", "coincurve", "eth_abi", "eth_account", "eth_utils", "eth_keys", "rlp")
+RUN = (
+    "import sys\n"
+    f"sys.modules.update(dict.fromkeys({LIBRARIES!r}))\n"  # as if they were not installed
+    "from ledger.cli.main import main\n"
+    "sys.exit(main(sys.argv[1:]))\n"
+)
+URL = f"ethereum+http://127.0.0.1:1/0x{'ab' * 20}"
+
+
+def without(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", RUN, *words, "--home", str(home)]
+    return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Path:
+    home = Home(tmp_path / "reader")
+    home.create()
+    home.write_config({"role": "member", "network": "ab" * 32, "ledger": URL})
+    return home.path
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sync",),
+        ("get", "site"),
+        ("publish", "policy", "policy.json"),
+        ("watch",),
+        ("create", "network", "sea", "--url", URL, "--account", "account.json"),
+        ("create", "account"),
+        ("create", "contract", "ethereum+http://127.0.0.1:1"),
+    ],
+    ids=" ".join,
+)
+def test_what_needs_the_extra_says_so(reader: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "policy.json").write_text('{"site": {"name": "Oslo"}}')
+    (tmp_path / "account.json").write_text("{}")
+    done = without(tmp_path / "new" if words[:2] == ("create", "network") else reader, *words)
+    assert done.returncode == 2, done.stderr
+    assert 'pip install "metaledger[ethereum]"' in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_nothing_else_needs_it(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    assert without(home, "create", "network", "sea", "--url", f"sqlite://{home}/ledger.db").returncode == 0
+    assert without(home, "get", "all").returncode == 0
+
+
+def test_the_core_and_the_product_load_without_it() -> None:
+    program = (
+        "import sys, ledger, ledger.cli.main, master.app, ledger.node.agent\n"
+        f"sys.exit([name for name in {LIBRARIES!r} if name in sys.modules] != [])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], env=environment(), capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
