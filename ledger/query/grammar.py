@@ -10,7 +10,6 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from ledger.core.canonical import is_kind
 from ledger.core.limits import LIMITS
 from ledger.query.bring_grammar import is_bring, parse_bring
 from ledger.query.hierarchy_grammar import parse_roots
@@ -54,52 +53,6 @@ MAX_ORDER: Final = 8
 
 _SPAN: Final = re.compile(r"(?P<count>[0-9]{1,9})(?P<unit>[smhdw])", re.ASCII)
 _LIMIT: Final = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
-
-
-def parse_where(text: str, kind: str | None = None) -> Condition:
-    """Parse a condition on policies of `kind` (None: of every kind), with or without its leading `where`; nothing means every policy.
-
-    Raises UsageError naming the column, or TooLargeError.
-    """
-    parser = Parser(text, () if kind is None else (kind,))
-    condition: Condition = EVERYTHING
-    if not parser.tokens.is_end():
-        parser.tokens.take_word("where")
-        condition = parser.condition()
-    parser.end()
-    return condition
-
-
-def parse_path(text: str, kind: str) -> Path:
-    """Parse the path of an attribute of a kind. Raises UsageError naming the column, or TooLargeError."""
-    parser = Parser(text, (kind,))
-    path = parser.path()
-    parser.end()
-    return path
-
-
-def parse_query(text: str) -> Query:
-    """Parse a whole query: kinds, then what is asked of them. Raises UsageError naming the column, or TooLargeError."""
-    parser = Parser(text)
-    parser.kinds = parser.take_kinds()
-    query = parser.clauses()
-    parser.end()
-    return query
-
-
-def parse_get(first: str, rest: str = "") -> Query:
-    """Parse a query in two parts: a kind (or `all`) and what follows it, as `parse_clauses` does; or a whole query, cut anywhere."""
-    if is_kind(first):
-        return parse_clauses(rest, None if first == "all" else first)
-    return parse_query(f"{first} {rest}" if rest else first)
-
-
-def parse_clauses(text: str, kind: str | None = None) -> Query:
-    """Parse what follows the kind in a query, each part optional, and the word `where` too. Raises as `parse_query` does."""
-    parser = Parser(text, () if kind is None else (kind,))
-    query = parser.clauses(bare=True)
-    parser.end()
-    return query
 
 
 @dataclass(slots=True)
