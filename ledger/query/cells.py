@@ -182,6 +182,8 @@ def text_of(cell: Cell) -> str:
     """Return a value as text: text as it is, nothing for null and what is not there, the rest as JSON."""
     if isinstance(cell, str):
         return cell
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))  # 1.0 is 1, as in canonical JSON
     return "" if cell is None or cell is ABSENT else json_text(cell)
 
 

@@ -170,6 +170,11 @@ def test_equal_values_are_brought_once_and_types_are_not_mixed() -> None:
     assert brought("bring.unique.list [a]", rows).as_json() == [1, True, "1", {"x": 1, "y": 2}, [1], None]
 
 
+def test_numbers_read_as_in_canonical_json() -> None:
+    rows: list[Row] = [{"k": {"a": value}} for value in (1.0, 1, 0.5, -2.0, 9007199254740991)]
+    assert brought("bring [a]", rows).as_text() == "1\n1\n0.5\n-2\n9007199254740991"
+
+
 def test_sorting_puts_numbers_text_truth_lists_objects_null_and_what_is_missing_in_this_order() -> None:
     mixed: tuple[object, ...] = ("é", "b", "B", 10, 9.5, True, False, None, [2], {"x": 1}, -1)
     rows: list[Row] = [*({"k": {"a": value}} for value in mixed), {"k": {"b": 1}}]
