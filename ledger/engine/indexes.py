@@ -18,7 +18,7 @@ from ledger.engine.tables import PLACES
 from ledger.query import parse_path
 from ledger.query.evaluation import values_at
 from ledger.query.marks import MOST_INDEXES, marked_paths
-from ledger.query.plan import Index, keys_of
+from ledger.query.plan import Index, key_of, keys_of
 from ledger.query.tree import Path
 
 if TYPE_CHECKING:
@@ -140,9 +140,14 @@ class Filing:
         indexes = self._of_kind.get(record.kind)
         if indexes is None or record.body is None:
             return
-        shown = _shown(record.id, record.iat, record.body)
         for index in indexes:
-            for key in keys_of(values_at(shown, index.names)):
+            value = record.body.get(index.names[0]) if len(index.names) == 1 else None
+            if isinstance(value, str | int | float):  # as most are
+                key = key_of(value)
+                if key is not None:
+                    yield index.number, key
+                continue
+            for key in keys_of(values_at(_shown(record.id, record.iat, record.body), index.names)):
                 yield index.number, key
 
 

@@ -37,6 +37,7 @@ T = TypeVar("T")
 
 ROUGHLY: Final = 1_000  # how far a plan is counted when there is a choice
 _TICK: Final = 20_000  # steps between two looks at the budget: about a millisecond
+_QUERY_STEPS: Final = 2_000  # what a query costs before it looks at anything
 _CALL_STEPS: Final = 200  # what asking the reference costs, in steps
 
 
@@ -68,6 +69,11 @@ class Budget:
         """Nobody waits any more. From any thread."""
         self._cancelled = True
 
+    @property
+    def is_spent(self) -> bool:
+        """Tell whether the query must end."""
+        return self._cancelled or self._steps < 0
+
     def charge(self, steps: int) -> None:
         """Count work that SQLite does not."""
         self._steps -= steps
@@ -75,7 +81,7 @@ class Budget:
     def tick(self) -> bool:
         """Count the `interval` steps since the last look; return whether the query must end."""
         self._steps -= self.interval
-        return self._cancelled or self._steps < 0
+        return self.is_spent
 
 
 class _NeedsScanError(Exception):
@@ -182,15 +188,21 @@ class Search:
 
     @contextmanager
     def _limited(self) -> Iterator[None]:
+        # A short query may end before the first tick; of very many, each counts.
+        self._budget.charge(_QUERY_STEPS)
+        if self._budget.is_spent:
+            raise _too_costly()
         self._connection.set_progress_handler(self._budget.tick, self._budget.interval)
         try:
             yield
         except apsw.InterruptError as error:
-            raise TooCostlyError(
-                "the query costs more than it may: it looks at too many policies, or at each with too many conditions"
-            ) from error
+            raise _too_costly() from error
         finally:
             self._connection.set_progress_handler(None)
+
+
+def _too_costly() -> TooCostlyError:
+    return TooCostlyError("the query costs more than it may: it looks at too many policies, or at each with too many conditions")
 
 
 def _candidates(compiled: Compiled, plan: Plan, size: int | None) -> str:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -135,6 +137,23 @@ async def test_a_search_hears_that_nobody_waits(store: Store) -> None:
     assert one.id == "s1"
     with pytest.raises(TooCostlyError):
         await search(store, lambda asked: asked.select(query), now=0, steps=100)
+
+
+async def test_a_search_that_is_cancelled_ends(store: Store) -> None:
+    query = parse_query("site where n = 7")
+    begun = threading.Event()
+
+    def for_ever(asked: Search) -> None:
+        while asked.find(query.kinds, query.where):
+            begun.set()
+
+    await asyncio.to_thread(change, store, "site", "n")
+    task = asyncio.create_task(search(store, for_ever, now=0, steps=2**60))
+    await asyncio.to_thread(begun.wait)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.to_thread(store.close)  # it waits for every thread that reads
 
 
 NO_CHANGES = (
