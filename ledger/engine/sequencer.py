@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from ledger.engine.snapshot import Snapshot, StoredHead
     from ledger.engine.store import Store
 
+    Placing = asyncio.Future[list[Placed | Refused]]
+
 HEAD_FILE = "head.json"
 WINDOW_SECONDS, WINDOWS = 0.001, 6
 FEW, MANY = 8, 128  # receipts from the store, and from memory, up to which a thread costs more than they do
@@ -54,6 +56,7 @@ class Sequencer:
         """Take an open, writable store. `witnesses` is needed only when the root wants a quorum."""
         self.store = store
         self.feed = Feed(Head(0, 0))
+        self.overlaps = False  # whether another process answers callers while this one commits
         self._observer = observer
         self._clock = clock
         self._signer = NoteSigner(keys)
@@ -71,6 +74,7 @@ class Sequencer:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="verify")
         self._ahead = Ahead(self._checked, self._pool)
         self._crowded = False
+        self._enough = 1
         self._state_task: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing = False
@@ -191,13 +195,23 @@ class Sequencer:
         except BaseException:
             self._queue.release(len(envelopes))
             raise
-        request = Request(read, asyncio.get_running_loop().create_future(), expected_size, receipts, good)
+        # A caller that gives up cancels only its answer: what it queued is placed all the same.
+        return await self._put(Request(read, asyncio.get_running_loop().create_future(), expected_size, receipts, good))
+
+    def submit(self, entries: Sequence[bytes], *, expected_size: int | None = None, receipts: bool = True) -> Placing:
+        """Do as `append` does for a few entries, without a task for each caller: return the future of their results. Raises as it does."""
+        self._check_open(entries)
+        self._queue.reserve(len(entries))
+        read = [read_envelope(one) for one in entries]
+        return self._put(Request(read, asyncio.get_running_loop().create_future(), expected_size, receipts))
+
+    def _put(self, request: Request) -> Placing:
         self._queue.put(request)
-        self._wake.set()
+        if len(self._queue) >= self._enough:
+            self._wake.set()
         if self._crowded:
             self._ahead.put(request)
-        # A caller that gives up cancels only its answer: what it queued is placed all the same.
-        return await request.future
+        return request.future
 
     def require_room(self, count: int) -> None:
         """Raise BusyError when a request of so many entries would be pushed back now, so that nobody reads it for nothing."""
@@ -249,12 +263,22 @@ class Sequencer:
         return found
 
     async def _gather(self, before: int) -> None:
-        """Wait for those who were answered just now: while more come back, until as many are here as were in the batch `before`."""
+        """Wait for those who were answered just now: while more come back, until as many are here as were in the batch `before`.
+
+        Where others answer while this commits, half of all are enough: so each half is answered while the other is committed.
+        """
+        self._enough = (before + len(self._queue)) // 2 if self.overlaps else before
         for _ in range(WINDOWS):
             waiting = len(self._queue)
-            await asyncio.sleep(WINDOW_SECONDS)
-            if len(self._queue) >= before or len(self._queue) == waiting:
-                return
+            if self.overlaps and waiting >= self._enough:
+                break
+            self._wake.clear()
+            alarm = asyncio.get_running_loop().call_later(WINDOW_SECONDS, self._wake.set)
+            await self._wake.wait()
+            alarm.cancel()
+            if len(self._queue) in {waiting, self._enough}:
+                break
+        self._enough = 1
 
     async def _idle(self) -> None:
         """Wait for a request; renew the clock line when it is due."""

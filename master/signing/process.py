@@ -25,6 +25,7 @@ from ledger.core.errors import FormatError, LedgerError, NotFoundError, NotReady
 from ledger.core.keys import self_test
 from ledger.engine.keyfiles import load_sequencer_keys
 from ledger.engine.sequencer import Sequencer
+from ledger.engine.signatures import WORTH_IT
 from ledger.engine.store import Store
 from ledger.home.clock import SystemClock
 from ledger.home.home import Home
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
 
     from ledger.engine.feed import Delta
+    from ledger.engine.sequencer import Placing
     from ledger.engine.signing import SequencerKeys
 
 READERS = 1
@@ -92,6 +94,7 @@ class Service(asyncio.Protocol):
         self._told: list[tuple[object, ...]] = []
         self._state: tuple[object, ...] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._under_way = 0
         self.gone: asyncio.Future[None] = self._loop.create_future()
 
     # -- the socket ----------------------------------------------------------------------------------------------
@@ -105,13 +108,18 @@ class Service(asyncio.Protocol):
         try:
             for payload in self._frames.feed(octets):
                 asked = parse_asked(payload)
-                self._begin(self._append(asked) if isinstance(asked, Ask) else self._obey(asked))
+                if isinstance(asked, Command):
+                    self._begin(self._obey(asked))
+                elif 0 < len(asked.entries) < WORTH_IT:
+                    self._submit(asked)
+                else:
+                    self._begin(self._append(asked))
         except FormatError as error:
             self._leave(error)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - gone is gone
         """End with the parent: at once, unless it closed the sequencer before."""
-        if self._tasks:
+        if self._tasks or self._under_way:
             os._exit(DIED)
         self._leave(None)
 
@@ -131,7 +139,8 @@ class Service(asyncio.Protocol):
     def _tell(self, *told: object) -> None:
         """Tell the parent, together with all that is told in this turn of the event loop."""
         if not self._told:
-            self._loop.call_soon(self._flush)
+            # Not before the next turn: a head is followed at once by the answers of its batch.
+            self._loop.call_soon(self._loop.call_soon, self._flush)
         self._told.append(told)
 
     def _flush(self) -> None:
@@ -153,11 +162,29 @@ class Service(asyncio.Protocol):
 
     # -- requests ------------------------------------------------------------------------------------------------
 
+    def _submit(self, ask: Ask) -> None:
+        """Append a few entries, without a task."""
+        try:
+            future = self._running.submit(ask.entries, expected_size=ask.expected_size, receipts=ask.receipts)
+        except LedgerError as error:
+            self._tell("failed", ask.number, plain_error(error))
+            return
+        self._under_way += 1
+        future.add_done_callback(partial(self._answer, ask.number))
+
+    def _answer(self, number: int, future: Placing) -> None:
+        self._under_way -= 1
+        error = future.exception()
+        if error is None:
+            self._tell("placed", number, [plain_result(one) for one in future.result()])
+        elif isinstance(error, LedgerError):
+            self._tell("failed", number, plain_error(error))
+        else:
+            raise error
+
     async def _append(self, ask: Ask) -> None:
         try:
-            if self._sequencer is None:
-                raise NotReadyError("the sequencer is not running")
-            results = await self._sequencer.append(ask.entries, expected_size=ask.expected_size, receipts=ask.receipts)
+            results = await self._running.append(ask.entries, expected_size=ask.expected_size, receipts=ask.receipts)
         except LedgerError as error:
             self._tell("failed", ask.number, plain_error(error))
         else:
@@ -181,6 +208,7 @@ class Service(asyncio.Protocol):
         lock = await asyncio.to_thread(WriterLock.adopt, home.lock, self._lock)
         self._store = await asyncio.to_thread(partial(Store.open_held, home.database, lock, readers=READERS))
         self._sequencer = Sequencer(self._store, keys, clock=SystemClock(), observer=self)
+        self._sequencer.overlaps = True
         self._sequencer.feed.subscribe(self._hear)
         await self._sequencer.start(accept=accept if isinstance(accept, int) else None)
         gc.freeze()
@@ -196,6 +224,7 @@ class Service(asyncio.Protocol):
         if self._sequencer is not None:
             await self._sequencer.close()
         await asyncio.gather(*(self._tasks - {asyncio.current_task()}))
+        await asyncio.sleep(0)  # for the answers of what was submitted
 
     @property
     def _running(self) -> Sequencer:

@@ -34,7 +34,7 @@ class Outcome(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server under load: what the program calls it, where it is, what it asks for, and its process."""
+    """A server under load: what the program calls it, where it is, what it asks for, and its process, which may have others."""
 
     name: str
     url: str
@@ -53,16 +53,31 @@ class Target:
         return outcome
 
     def cpu_seconds(self) -> float:
-        """Return the CPU time that its process has taken so far, all threads together."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(") ")[2].split()
-        return (int(fields[11]) + int(fields[12])) / 100
+        """Return the CPU time that it has taken so far, all threads of its process and of those below it together."""
+        return sum(map(cpu_seconds, family(self.pid)))
 
     def resident(self) -> int:
-        """Return the bytes of its process that are in memory now."""
-        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) * 1024
-        raise RuntimeError(f"{self.name} is gone")
+        """Return the bytes in memory now, of its process and of those below it."""
+        return sum(map(resident, family(self.pid)))
+
+
+def family(process: int) -> list[int]:
+    """Return a process and its children."""
+    return [process, *map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split())]
+
+
+def cpu_seconds(process: int) -> float:
+    """Return the CPU time that one process has taken so far."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
+def resident(process: int) -> int:
+    """Return the bytes of one process that are in memory now."""
+    for line in Path(f"/proc/{process}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f"process {process} is gone")
 
 
 @dataclass(slots=True)
