@@ -6,6 +6,7 @@ verified by the writer, as ever.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -32,8 +33,12 @@ class Ahead:
         """Verify what is in `request` soon, unless it was verified already or is forgotten before."""
         if request.good is not NONE:
             return
+        if not self._waiting:  # many come in one turn of the event loop, and waking a thread for each would cost a quarter of the check
+            asyncio.get_running_loop().call_soon(self._start)
         self._waiting.append(request)
-        if self._work is None or self._work.done():
+
+    def _start(self) -> None:
+        if self._waiting and (self._work is None or self._work.done()):
             self._work = self._pool.submit(self._verify)
 
     def forget(self) -> None:

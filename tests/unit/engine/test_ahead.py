@@ -34,7 +34,8 @@ class Later:
         self.work.append((work, Future()))
         return self.work[-1][1]
 
-    def run(self) -> None:
+    async def run(self) -> None:
+        await asyncio.sleep(0)
         for work, future in self.work:
             work()
             future.set_result(None)
@@ -63,7 +64,7 @@ async def test_good_signatures_are_known_to_the_request() -> None:
     ahead = Ahead(knowing(), cast("Executor", later))
     asked = request(one, FormatError("no envelope"))
     ahead.put(asked)
-    later.run()
+    await later.run()
     assert asked.good == {(KEY.public.raw, one.signatures[0].sig, pae(one.payload))}
 
 
@@ -72,7 +73,7 @@ async def test_a_bad_signature_is_not_known_as_good() -> None:
     forged = seal(one.payload, [Signature(KEY.public.keyid, bytes(64))])
     asked = request(forged)
     Ahead(knowing(), cast("Executor", later)).put(asked)
-    later.run()
+    await later.run()
     assert asked.good == NONE
 
 
@@ -82,12 +83,13 @@ async def test_one_piece_of_work_takes_all_that_waits() -> None:
     asked = [request(envelope(name)) for name in "abc"]
     for one in asked:
         ahead.put(one)
+    await asyncio.sleep(0)
     assert len(later.work) == 1
-    later.run()
+    await later.run()
     assert all(len(one.good) == 1 for one in asked)
     again = request(envelope("d"))
     ahead.put(again)
-    later.run()
+    await later.run()
     assert len(again.good) == 1
 
 
@@ -97,10 +99,11 @@ async def test_what_is_forgotten_or_known_is_left_alone() -> None:
     taken, known = request(envelope("a")), request(envelope("b"))
     ahead.put(taken)
     ahead.forget()
-    later.run()
+    await later.run()
     assert taken.good == NONE
     known.good = frozenset({Claim(b"", b"", b"")})
     ahead.put(known)
+    await asyncio.sleep(0)
     assert not later.work
 
 
@@ -110,4 +113,5 @@ async def test_it_works_on_a_thread() -> None:
         asked = [request(envelope(str(number))) for number in range(20)]
         for one in asked:
             ahead.put(one)
+        await asyncio.sleep(0)
     assert sum(len(one.good) for one in asked) >= 1
