@@ -14,6 +14,7 @@ from ledger.core.envelope import Envelope
 from ledger.engine.signatures import NONE
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from concurrent.futures import Executor, Future
 
     from ledger.engine.admission import Request
@@ -41,9 +42,11 @@ class Ahead:
         if self._waiting and (self._work is None or self._work.done()):
             self._work = self._pool.submit(self._verify)
 
-    def forget(self) -> None:
-        """Verify nothing that waits here: it is with the writer now."""
-        self._waiting.clear()
+    def forget(self, taken: Collection[Request]) -> None:
+        """Verify none of these any more: they are with the writer now."""
+        numbers = set(map(id, taken))
+        self._waiting = deque([one for one in self._waiting.copy() if id(one) not in numbers])
+        self._start()
 
     def _verify(self) -> None:
         while self._waiting:

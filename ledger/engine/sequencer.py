@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 HEAD_FILE = "head.json"
 WINDOW_SECONDS, WINDOWS = 0.001, 6
+HALVES_FROM, PATIENCE = 16, 3  # callers who are worth two batches; windows without anybody coming back after which one goes on
 FEW, MANY = 8, 128  # receipts from the store, and from memory, up to which a thread costs more than they do
 STATE_AHEAD = 1_024  # from this `state_every` on, state roots are computed before a mark asks for them
 STATE_ROOTS_KEPT = 4
@@ -238,15 +239,14 @@ class Sequencer:
     # -- the one task that signs ---------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        before = 0
+        before = others = 0
         while self._queue or not self._closing:
             if not self._queue:
                 await self._idle()
                 continue
-            if before > 1:
-                await self._gather(before)
-            batch = self._queue.take()
-            self._ahead.forget()
+            most = await self._gather(before, others) if before > 1 else LIMITS.batch_entries
+            batch = self._queue.take(most)
+            self._ahead.forget(batch)
             before = len(batch)
             self._crowded = before > 1
             if self._guard.risk is not None:
@@ -255,6 +255,7 @@ class Sequencer:
                 _fail(batch, NotReadyError(f"the sequencer stopped: {self._stopped.message}"))
             elif batch:
                 await self._sequence(batch)
+            others = len(self._queue)
 
     def _only_way_back(self, batch: list[Request]) -> list[Request]:
         """Refuse what may not be signed at a fork risk; return the root that would end it, if there is one."""
@@ -262,23 +263,29 @@ class Sequencer:
         _fail([one for one in batch if one not in found], self._guard.error())
         return found
 
-    async def _gather(self, before: int) -> None:
+    async def _gather(self, before: int, others: int) -> int:
         """Wait for those who were answered just now: while more come back, until as many are here as were in the batch `before`.
 
-        Where others answer while this commits, half of all are enough: so each half is answered while the other is committed.
+        Where callers are answered elsewhere while this commits, half of all are enough and no more are taken, `others` being those who
+        waited when the batch was answered: so each half is answered while the other is committed. Return how many requests to take.
         """
-        self._enough = (before + len(self._queue)) // 2 if self.overlaps else before
+        halves = self.overlaps and before + others >= HALVES_FROM
+        self._enough = (before + others + 1) // 2 if halves else before
+        still, patience = 0, PATIENCE if halves else 1
         for _ in range(WINDOWS):
             waiting = len(self._queue)
-            if self.overlaps and waiting >= self._enough:
+            if halves and waiting >= self._enough:
                 break
             self._wake.clear()
             alarm = asyncio.get_running_loop().call_later(WINDOW_SECONDS, self._wake.set)
             await self._wake.wait()
             alarm.cancel()
-            if len(self._queue) in {waiting, self._enough}:
+            still = 0 if len(self._queue) > waiting else still + 1
+            if len(self._queue) >= self._enough or still == patience:
                 break
+        most = self._enough if halves else LIMITS.batch_entries
         self._enough = 1
+        return most
 
     async def _idle(self) -> None:
         """Wait for a request; renew the clock line when it is due."""

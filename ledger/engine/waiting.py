@@ -59,14 +59,14 @@ class WaitingRequests(Room):
         """Add a request for which room was made."""
         (self._small if len(request.envelopes) <= SMALL else self._bulk).append(request)
 
-    def take(self) -> list[Request]:
-        """Take a batch of 1,000 entries or 4 MiB at most, but always one request."""
+    def take(self, most: int = LIMITS.batch_entries) -> list[Request]:
+        """Take a batch of `most` requests, 1,000 entries or 4 MiB at most, but always one request."""
         batch: list[Request] = []
         count = octets = 0
         lanes = (self._bulk, self._small) if self._bulk_first else (self._small, self._bulk)
         self._bulk_first = not self._bulk_first and bool(self._small)
         for lane in lanes:
-            while lane:
+            while lane and len(batch) < most:
                 request = lane[0]
                 count, octets = count + len(request.envelopes), octets + request.octets
                 if batch and (count > LIMITS.batch_entries or octets > LIMITS.batch_bytes):

@@ -98,13 +98,24 @@ async def test_what_is_forgotten_or_known_is_left_alone() -> None:
     ahead = Ahead(knowing(), cast("Executor", later))
     taken, known = request(envelope("a")), request(envelope("b"))
     ahead.put(taken)
-    ahead.forget()
+    ahead.forget([taken])
     await later.run()
     assert taken.good == NONE
     known.good = frozenset({Claim(b"", b"", b"")})
     ahead.put(known)
     await asyncio.sleep(0)
     assert not later.work
+
+
+async def test_what_still_waits_when_others_are_taken_is_verified() -> None:
+    later = Later()
+    ahead = Ahead(knowing(), cast("Executor", later))
+    taken, waiting = request(envelope("a")), request(envelope("b"))
+    ahead.put(taken)
+    ahead.put(waiting)
+    ahead.forget([taken])
+    await later.run()
+    assert (len(taken.good), len(waiting.good)) == (0, 1)
 
 
 async def test_it_works_on_a_thread() -> None:

@@ -257,6 +257,14 @@ async def test_closing_places_what_waits_and_then_refuses(tmp_path: Path) -> Non
     await log.sequencer.close()
 
 
+@pytest.mark.parametrize(("overlaps", "batches"), [(True, [20, 10, 10]), (False, [20, 20])])
+async def test_half_of_all_are_committed_while_the_other_half_is_answered_elsewhere(log: Log, overlaps: bool, batches: list[int]) -> None:
+    log.sequencer.overlaps = overlaps
+    for start in (0, 20):
+        await asyncio.gather(*(log.sequencer.append([one]) for one in log.network.things(20, start)))
+    assert [facts["entries"] for name, facts in log.heard.events if name == "sequencer.batch"] == batches
+
+
 async def test_a_root_of_an_unknown_fold_is_refused(log: Log) -> None:
     [one] = await log.sequencer.append([log.network.next_root(2, fold=2)])
     assert isinstance(one, Refused)
