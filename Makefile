@@ -99,7 +99,7 @@ fuzz: setup ## any text is a query or a domain error, in linear time, for FUZZ_S
 
 coverage: setup ## branch coverage of the tiers that run in one process
 	rm -f .coverage .coverage.*
-	$(PYTEST) tests/unit tests/property tests/contract tests/conformance -n $(WORKERS) -q --cov --cov-report=term-missing:skip-covered
+	$(PYTEST) tests/unit tests/property tests/contract tests/conformance tests/chains -n $(WORKERS) -q --cov --cov-report=term-missing:skip-covered
 
 lock: setup ## resolve the lock files anew: hashes, no index address, nothing younger than a week
 	$(eval COOLDOWN := --exclude-newer $(shell date -u -d '7 days ago' +%F))

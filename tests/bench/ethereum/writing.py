@@ -61,12 +61,14 @@ def _repeat(work: object, value: object) -> int:
 async def measure_rate(report: Report, chain: Anvil, artifact: Artifact, folder: Path) -> None:
     """Add how many entries a second get from the journal into blocks, in batches as they come and of 100, beside bare transactions."""
     amount, entries = AMOUNT, sites(AMOUNT)
-    found: dict[str, list[float]] = {"bare": [], "free": [], "hundred": []}
+    found: dict[str, list[float]] = {"bare": [], "free": [], "free CPU": [], "hundred": [], "hundred CPU": []}
     for at in range(ROUNDS):
         found["bare"].append(await _bare(chain, artifact))
-        found["free"].append(await _through(chain, folder / f"free{at}", entries, 1_000))
-        found["hundred"].append(await _through(chain, folder / f"hundred{at}", entries[: amount // 2], BATCH))
-    bare, free, hundred = (statistics.median(one) for one in found.values())
+        for name, some, most in (("free", entries, 1_000), ("hundred", entries[: amount // 2], BATCH)):
+            rate, cpu = await _through(chain, folder / f"{name}{at}", some, most)
+            found[name].append(rate)
+            found[f"{name} CPU"].append(cpu)
+    bare, free, free_cpu, hundred, hundred_cpu = (statistics.median(one) for one in found.values())
     name = "a transaction at a time, signed elsewhere"
     report.add(Figure(name, bare, "/s", remark="one policy each: what a ledger without batches does"))
     bound = Bound(least=LEAST_RATE, of_value=True)
@@ -75,6 +77,9 @@ async def measure_rate(report: Report, chain: Anvil, artifact: Artifact, folder:
     report.add(
         Figure(f"policies, journal to mined, {BATCH} a transaction", hundred, "/s", name, "four under way, each waits for the disk", bound)
     )
+
+    for size, cpu in (("1,000", free_cpu), (str(BATCH), hundred_cpu)):
+        report.add(Figure(f"a policy, journal to mined, {size} a transaction", cpu, "µs CPU", remark="of the writer, without the chain"))
 
 
 async def _bare(chain: Anvil, artifact: Artifact, count: int = 100) -> float:
@@ -86,13 +91,13 @@ async def _bare(chain: Anvil, artifact: Artifact, count: int = 100) -> float:
     return count / (time.perf_counter() - begin)
 
 
-async def _through(chain: Anvil, folder: Path, entries: list[bytes], most: int) -> float:
-    """Return how many entries a second go through a journal of their own into a contract of their own."""
+async def _through(chain: Anvil, folder: Path, entries: list[bytes], most: int) -> tuple[float, float]:
+    """Return how many entries a second go through a journal of their own into a contract of their own, and µs of CPU each."""
     contract = await Contract.deploy(chain)
     await asyncio.to_thread(folder.mkdir)
     async with opened_journal(folder / "journal.db") as journal, submitting(contract, journal, pace=replace(PACE, batch=most)) as submitter:
-        begin = time.perf_counter()
+        begin, cpu = time.perf_counter(), time.process_time()
         await submitter.submit(entries)
-        spent = time.perf_counter() - begin
+        spent, cpu = time.perf_counter() - begin, time.process_time() - cpu
     assert await entries_of(contract) == entries
-    return len(entries) / spent
+    return len(entries) / spent, cpu / len(entries) * 1e6
