@@ -312,8 +312,9 @@ class Submitter:
             except AccessError as error:
                 await self._refuse(error)
                 raise
-            except NonceTakenError:
-                pass  # the next one takes another nonce
+            except NonceTakenError as error:  # the next beat takes another nonce; not at once: the node may be behind
+                self._troubles.append(error)
+                break
             else:
                 self._queue.most = min(2 * self._queue.most, self._pace.batch)
             moved = True

@@ -44,7 +44,10 @@ class Transaction:
 
 @dataclass
 class ScriptedChain:
-    """The chain itself; it outlives the loops that write to it. `most`: entries a transaction. `silent`: what becomes of the next sends."""
+    """The chain itself; it outlives the loops that write to it.
+
+    `most`: entries a transaction. `silent`: what becomes of the next sends. `behind`: it counts the account's transactions wrong.
+    """
 
     most: int = 1_000
     finality: int = 2
@@ -53,6 +56,7 @@ class ScriptedChain:
     branch: int = 0
     silent: list[bool] = field(default_factory=list)
     refuse: LedgerError | None = None
+    behind: bool = False
     sends: int = 0
 
     @property
@@ -121,6 +125,8 @@ class ChainWriter:
     async def send(self, ticket: bytes) -> None:
         self.chain.sends += 1
         transaction = Transaction.parse(ticket)
+        if self.chain.behind:
+            raise NonceTakenError("the nonce is used")
         arrives = self.chain.silent.pop() if self.chain.silent else None
         if arrives is False:
             raise OutcomeUnknown("no answer", operation=transaction.name)

@@ -298,3 +298,12 @@ async def test_it_is_told_once_why_nothing_moves(journal: Journal, chain: Script
     submitter.wake()
     await until(lambda: submitter.condition is None)
     await submitter.close()
+
+
+async def test_a_node_that_counts_wrong_is_not_asked_all_the_time(journal: Journal, chain: ScriptedChain, things: list[bytes]) -> None:
+    chain.behind = True
+    async with running(journal, chain, Pace(first=0.02, most=0.05, rest=0.05, patience=0.3)) as submitter:
+        with pytest.raises(ConflictError):
+            await submitter.submit(things)
+    assert 2 <= chain.sends < 30
+    assert await states(journal) == []
