@@ -81,6 +81,7 @@ class Provider:
         self.name = shown(url)
         self.identity: Identity | None = None
         self.error: str | None = None
+        self.patience = ANSWER_SECONDS
         self.requests = 0
         self.received = 0
         self._session: aiohttp.ClientSession | None = None
@@ -144,7 +145,7 @@ class Provider:
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
-            timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS, connect=CONNECT_SECONDS)
+            timeout = aiohttp.ClientTimeout(total=self.patience, connect=CONNECT_SECONDS)
             self._session = aiohttp.ClientSession(timeout=timeout, auto_decompress=False, headers={"Accept-Encoding": "identity"})
         return self._session
 
@@ -162,7 +163,7 @@ class Provider:
         except aiohttp.ClientConnectorError as error:
             raise ProviderError(self.name, f"no connection: {_reason(error)}", sent=False) from error
         except TimeoutError as error:
-            raise ProviderError(self.name, f"no answer within {ANSWER_SECONDS:.0f} s") from error
+            raise ProviderError(self.name, f"no answer within {self.patience:.0f} s") from error
         except (aiohttp.ClientError, ValueError, OSError) as error:
             raise ProviderError(self.name, f"the connection broke: {_reason(error)}", sent=sent or True) from error
 
