@@ -157,7 +157,7 @@ class Master:
             *PublishRoutes(Admission(self.sequencer)).routes(),
             *ForkRoutes(self.store, self._alarm, self.home.evidence).routes(),
             *QueryRoutes(hub, self.store, clock).routes(),
-            *IndexRoutes(self.store).routes(),
+            *IndexRoutes(self.store, self.sequencer.change_index).routes(),
             *StateRoutes(hub, self.store, sharing).routes(),
             *TokenRoutes(assertions, issuer, verifier, clock).routes(),
             *certificates.routes(),

@@ -2,44 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from ledger.core.errors import NotAllowedError
 from ledger.core.limits import KIB
-from ledger.engine.indexes import parse_change, stored_indexes
+from ledger.engine.indexes import IndexChange, parse_change, stored_indexes
 from ledger.http.access import LOCAL
 from ledger.http.call import JSON_TYPE, Call, json_response
 from ledger.http.routes import Route
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from aiohttp import web
 
-    from ledger.engine.snapshot import Snapshot
-    from ledger.engine.transaction import Transaction
+    from ledger.http.log_routes import Reads
 
-T = TypeVar("T")
 OPERATE = "operate"
 
 
-class Written(Protocol):
-    """A store that is open for writing (`ledger.engine.store.Store`)."""
-
-    async def read(self, work: Callable[[Snapshot], T]) -> T:
-        """Run `work` on one snapshot."""
-        ...
-
-    async def write(self, work: Callable[[Transaction], T]) -> T:
-        """Run `work` in one transaction."""
-        ...
+Change = Callable[[IndexChange], Awaitable[None]]
 
 
 class IndexRoutes:
     """Lists the indexes, and lets programs of this machine, who hold the home's api-token, and operators change them."""
 
-    def __init__(self, store: Written) -> None:
-        self._store = store
+    def __init__(self, reads: Reads, change: Change) -> None:
+        """Take what reads the database, and what has an index in it changed."""
+        self._reads = reads
+        self._change = change
 
     def routes(self) -> tuple[Route, ...]:
         """Return the routes."""
@@ -51,9 +41,7 @@ class IndexRoutes:
     async def indexes(self, call: Call) -> web.Response:
         """Answer every index and why it is there."""
         call.only()
-        return json_response(
-            {"indexes": await self._store.read(lambda snapshot: [one.facts() for one in stored_indexes(snapshot.connection)])}
-        )
+        return await self._answer()
 
     async def change(self, call: Call) -> web.Response:
         """Make or drop an index, and answer all there are. Publishing waits meanwhile: about a second for 100,000 policies of the kind."""
@@ -61,7 +49,10 @@ class IndexRoutes:
         if call.caller is not LOCAL and not call.caller.allows(OPERATE):
             raise NotAllowedError(f"this needs the scope {OPERATE}, or the api-token of the node's home", scope=OPERATE)
         change = parse_change(await call.body(JSON_TYPE, cap=KIB))
-        await self._store.write(lambda transaction: transaction.change_indexes(change.apply))
+        await self._change(change)
+        return await self._answer()
+
+    async def _answer(self) -> web.Response:
         return json_response(
-            {"indexes": await self._store.read(lambda snapshot: [one.facts() for one in stored_indexes(snapshot.connection)])}
+            {"indexes": await self._reads.read(lambda snapshot: [one.facts() for one in stored_indexes(snapshot.connection)])}
         )

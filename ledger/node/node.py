@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 
     from ledger.client.moving import Moved
     from ledger.client.sync import Move
+    from ledger.engine.indexes import IndexChange
     from ledger.home.home import Home
     from ledger.home.settings import Settings
     from ledger.node.sources import Source
@@ -201,13 +202,16 @@ class Node:
         self._routes = (
             *(route for route in log_routes if self.settings.relay or route.path in EVERYWHERE),
             *QueryRoutes(hub, self.store, clock, self._marks).routes(),
-            *IndexRoutes(self.store).routes(),
+            *IndexRoutes(self.store, self._change_index).routes(),
             *StateRoutes(hub, self.store, sharing, self._marks).routes(),
             *SyncRoute(self.following).routes(),
             *TokenRoutes(assertions, issuer, verifier, clock).routes(),
             *HealthRoutes(service, lambda: self._routes).routes(),
         )
         return ServerParts(RouteTable(self._routes), authorizer, self._world.log, self.metrics, self._remark)
+
+    async def _change_index(self, change: IndexChange) -> None:
+        await self.store.write(lambda transaction: transaction.change_indexes(change.apply))
 
     def _api_token(self) -> str:
         """Return the read token of this machine; made at the first start (blocking)."""

@@ -23,6 +23,7 @@ import uvloop
 from auth.keystore import KeyStore
 from ledger.core.errors import FormatError, LedgerError, NotFoundError, NotReadyError
 from ledger.core.keys import self_test
+from ledger.engine.indexes import IndexChange
 from ledger.engine.keyfiles import load_sequencer_keys
 from ledger.engine.sequencer import Sequencer
 from ledger.engine.signatures import WORTH_IT
@@ -191,7 +192,13 @@ class Service(asyncio.Protocol):
             self._tell("placed", ask.number, [plain_result(one) for one in results])
 
     async def _obey(self, command: Command) -> None:
-        commands = {"open": self._open, "fork-risk": self._raise_fork_risk, "confirm-clock": self._confirm_clock, "close": self._close}
+        commands = {
+            "open": self._open,
+            "fork-risk": self._raise_fork_risk,
+            "confirm-clock": self._confirm_clock,
+            "change-index": self._change_index,
+            "close": self._close,
+        }
         try:
             work = commands.get(command.name)
             if work is None:
@@ -219,6 +226,12 @@ class Service(asyncio.Protocol):
 
     async def _confirm_clock(self, _arguments: Mapping[str, object]) -> None:
         self._running.confirm_clock()
+
+    async def _change_index(self, arguments: Mapping[str, object]) -> None:
+        if self._store is None:
+            raise NotReadyError("the store is not open")
+        change = IndexChange.of(str(arguments["kind"]), str(arguments["attribute"]), drop=arguments["drop"] is True)
+        await self._store.write(lambda transaction: transaction.change_indexes(change.apply))
 
     async def _close(self, _arguments: Mapping[str, object]) -> None:
         if self._sequencer is not None:

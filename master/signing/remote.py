@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ledger.core.backend import Placed, Refused
     from ledger.core.ports import Observer
     from ledger.core.root import Root
+    from ledger.engine.indexes import IndexChange
     from ledger.home.home import Home
     from ledger.home.lock import WriterLock
 
@@ -165,6 +166,10 @@ class RemoteSequencer(asyncio.Protocol):
     async def raise_fork_risk(self, reason: str, *, clock: int = 0) -> None:
         """See `Sequencing`."""
         await self._command("fork-risk", reason=reason, clock=clock)
+
+    async def change_index(self, change: IndexChange) -> None:
+        """Make or drop an index of the log's database. Raises as `IndexChange.apply` does."""
+        await self._command("change-index", **change.facts())
 
     # -- requests ------------------------------------------------------------------------------------------------
 

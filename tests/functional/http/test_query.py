@@ -102,3 +102,20 @@ async def test_a_cursor_is_good_for_its_query_only(asked: Network) -> None:
     assert len(names(await get(asked, "pump", f"&limit=5&cursor={cursor}"))) == 5
     assert (await get(asked, "pump where port > 1", f"&cursor={cursor}")).status == 400
     assert (await asked.get(f"/v1/policies?kind=pump&q=pump&cursor={cursor}", who=asked.admin)).status == 400
+
+
+async def test_an_index_is_made_and_dropped_by_who_operates(asked: Network) -> None:
+    async def change(**body: object) -> Reply:
+        headers = {"Content-Type": "application/json"}
+        return await asked.call("POST", "/v1/indexes", who=asked.admin, body=orjson.dumps(body), headers=headers)
+
+    def by_hand(reply: Reply) -> list[str]:
+        assert reply.status == 200, reply.body
+        return [one["attribute"] for one in reply.json["indexes"] if "local" in one["by"]]
+
+    assert by_hand(await change(kind="pump", attribute="port")) == ["port"]
+    assert (await change(kind="pump", attribute="port")).status == 409
+    assert by_hand(await asked.get("/v1/indexes", who=asked.admin)) == ["port"]
+    assert names(await get(asked, "pump where port = 7")) == ["p7"]
+    assert by_hand(await change(kind="pump", attribute="port", drop=True)) == []
+    assert (await change(kind="pump", attribute="port", drop=True)).status == 404

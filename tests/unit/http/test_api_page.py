@@ -33,7 +33,7 @@ def every_route() -> tuple[Route, ...]:
     return (
         *LogRoutes(nothing, nothing, Sharing(public=False), nothing, nothing).routes(),
         *QueryRoutes(nothing, nothing, nothing).routes(),
-        *IndexRoutes(nothing).routes(),
+        *IndexRoutes(nothing, nothing).routes(),
         *StateRoutes(nothing, nothing, Sharing(public=False)).routes(),
         *TokenRoutes(nothing, nothing, nothing, nothing).routes(),
         *PublishRoutes(nothing).routes(),
