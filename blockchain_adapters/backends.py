@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from blockchain_adapters import direct, mirror
+from blockchain_adapters.chainfile import tip_hash
 from blockchain_adapters.finding import digest_of, find_spots
 from blockchain_adapters.follow import alarm_text
 from blockchain_adapters.transactions import Parcel
@@ -82,6 +83,10 @@ class Source(Protocol):
         """Return what the providers agree on."""
         ...
 
+    def providers(self) -> Sequence[Mapping[str, object]]:
+        """Return how each provider is, for people."""
+        ...
+
     async def close(self) -> None:
         """Release everything; idempotent."""
         ...
@@ -118,6 +123,7 @@ class _ChainBackend:
         self._known = tuple(roots)
         self._poll_seconds = poll_seconds
         self._stirred = asyncio.Event()
+        self._ordered: tuple[tuple[str | None, int], Order | None] | None = None
         self._turn = asyncio.Lock()
         self._closed = False
 
@@ -146,7 +152,18 @@ class _ChainBackend:
 
     async def order(self) -> Order | None:
         """Return the log that the contract orders, None when it orders none of this network."""
-        return await self._kept.read(lambda connection: direct.find_order(connection, self.network, self.source.here, self._known))
+        return await self._kept.read(self._find_order)
+
+    def _find_order(self, connection: apsw.Connection) -> Order | None:
+        """Find the order, again only when something came: looking at roots costs signatures."""
+        state = (tip_hash(connection), mirror.read_whole(connection).tree.size)
+        if self._ordered is None or self._ordered[0] != state:
+            self._ordered = (state, direct.find_order(connection, self.network, self.source.here, self._known))
+        return self._ordered[1]
+
+    def providers(self) -> Sequence[Mapping[str, object]]:
+        """Return how each provider is, for `status`."""
+        return self.source.providers()
 
     def _check_open(self) -> None:
         if self._closed:
@@ -156,7 +173,8 @@ class _ChainBackend:
         """Wait until something stirs or the next poll is due; longer after failures."""
         wait = min(MOST_WAIT_SECONDS, self._poll_seconds * 2 ** min(failures, 10))
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._stirred.wait(), wait)
+            async with asyncio.timeout(wait):  # `wait_for` of Python 3.11 may lose a cancellation
+                await self._stirred.wait()
         self._stirred.clear()
 
 
@@ -259,6 +277,9 @@ class MirrorBackend(_ChainBackend):
 
     async def _whole(self) -> Whole:
         unpacked, network = self._kept.unpacked, self.network
+        known, last = await self._kept.read(lambda connection: (mirror.read_whole(connection), mirror.last_row(connection)))
+        if known.seen == last:
+            return known
         return await self._kept.write(lambda connection: mirror.Assembly(connection, unpacked, network).run())
 
 
@@ -327,7 +348,7 @@ class DirectBackend(_ChainBackend):
 
     async def _with_order(self, work: Callable[[apsw.Connection, Order | None], T]) -> T:
         def look(connection: apsw.Connection) -> T:
-            return work(connection, direct.find_order(connection, self.network, self.source.here, self._known))
+            return work(connection, self._find_order(connection))
 
         return await self._kept.read(look)
 

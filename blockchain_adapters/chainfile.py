@@ -227,7 +227,7 @@ def holds_root(entry: bytes) -> bool:
 
 def _advance(connection: apsw.Connection, move: Advance) -> list[tuple[int, list[bytes]]]:
     """Make a move; return the rows of the batches that came, with their entries."""
-    present = _tip(connection)
+    present = tip_hash(connection)
     if present != (None if move.before is None else move.before.heads.tip.hash):
         raise ConflictError("another process read the chain meanwhile")
     if move.fork is not None:
@@ -240,7 +240,8 @@ def _advance(connection: apsw.Connection, move: Advance) -> list[tuple[int, list
     return _insert(connection, move.batches)
 
 
-def _tip(connection: apsw.Connection) -> str | None:
+def tip_hash(connection: apsw.Connection) -> str | None:
+    """Return the hash of the highest block that is kept; whatever changes the batches changes it."""
     row = connection.execute("SELECT hash FROM block ORDER BY height DESC LIMIT 1").fetchone()
     return None if row is None else str(row[0])
 

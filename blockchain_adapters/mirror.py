@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 FACT = "mirror"
 TARGETS = 64
 CANDIDATES = 16
-TRIES = 5_000
+MOST_ENTRIES = 200_000  # looked at for one note
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +47,16 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """What was put together: the tree, the newest good note of it, and a good note that contradicts it or cannot be made good."""
+    """What was put together: the tree, the newest good note of it, and a good note that contradicts it or cannot be made good.
+
+    `seen` is the row of the last batch that was looked at.
+    """
 
     tree: Frontier
     note: bytes | None = None
     odd: bytes | None = None
     problem: str | None = None
+    seen: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,7 @@ class Assembly:
         while self._extend():
             pass
         self._compare()
+        self._whole = replace(self._whole, seen=last_row(self._connection))
         if self._whole != before:
             _write(self._connection, self._whole)
         return self._whole
@@ -138,9 +143,8 @@ class Assembly:
         """
         covered = False
         stack: list[tuple[Frontier, tuple[Part, ...]]] = [(self._whole.tree, ())]
-        for _ in range(TRIES):
-            if not stack:
-                break
+        left = MOST_ENTRIES
+        while stack and left > 0:
             tree, parts = stack.pop()
             if tree.size == claim.size:
                 covered = True
@@ -151,6 +155,7 @@ class Assembly:
                 longer = tree.copy()
                 longer.append_many(leaf_hashes(self._entries(part)))
                 stack.append((longer, (*parts, part)))
+                left -= part.stop - part.start
         return None, covered
 
     def _candidates(self, at: int, end: int, submitter: str) -> list[Part]:
@@ -182,7 +187,7 @@ class Assembly:
         self._connection.executemany("INSERT INTO segment VALUES(?,?,?,?)", rows)
         self._connection.executemany("INSERT INTO node VALUES(?,?)", found.nodes)
         self._roots += found.roots
-        self._whole = Whole(found.tree, note, self._whole.odd)
+        self._whole = replace(self._whole, tree=found.tree, note=note)
 
     def _compare(self) -> None:
         """Look at notes of trees that were reached: the newest of this size is served, one that contradicts the tree is shown."""
@@ -212,18 +217,19 @@ def read_whole(connection: apsw.Connection) -> Whole:
     stored = json.loads(text)
     note, odd = (None if one is None else one.encode() for one in (stored["note"], stored["odd"]))
     tree = Frontier(stored["size"], [bytes.fromhex(one) for one in stored["hashes"]])
-    return Whole(tree, note, odd, stored["problem"])
+    return Whole(tree, note, odd, stored["problem"], stored["seen"])
+
+
+def last_row(connection: apsw.Connection) -> int:
+    """Return the row of the newest batch; 0 without one."""
+    ((last,),) = connection.execute("SELECT coalesce(max(id), 0) FROM batch")
+    return int(last)
 
 
 def _write(connection: apsw.Connection, whole: Whole) -> None:
     note, odd = (None if one is None else one.decode() for one in (whole.note, whole.odd))
-    stored = {
-        "size": whole.tree.size,
-        "hashes": [one.hex() for one in whole.tree.hashes],
-        "note": note,
-        "odd": odd,
-        "problem": whole.problem,
-    }
+    tree = {"size": whole.tree.size, "hashes": [one.hex() for one in whole.tree.hashes]}
+    stored = {**tree, "note": note, "odd": odd, "problem": whole.problem, "seen": whole.seen}
     write_fact(connection, FACT, json.dumps(stored))
 
 

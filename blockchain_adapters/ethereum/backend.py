@@ -136,6 +136,10 @@ class EthereumSource:
         tip = await self.rpc.ask(lambda provider: self.view(provider).tip())
         return -1 if tip.final is None else int(tip.final)
 
+    def providers(self) -> list[dict[str, object]]:
+        """See Source."""
+        return [{"provider": one.name, "error": one.error, "requests": one.requests, "bytes": one.received} for one in self.rpc.providers]
+
     async def close(self) -> None:
         """See Source."""
         await self.rpc.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from ledger.client.marks import STATE_ROOT, read_audit
 from ledger.client.moving import Moving
@@ -19,6 +19,8 @@ from ledger.engine.replica import HALTED, TRUST
 from ledger.engine.signing import placed_roots
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from ledger.client.copy import Copy
     from ledger.core.root import Root
     from ledger.core.trust import Freshness
@@ -101,14 +103,30 @@ def _wrong_marks(snapshot: Snapshot) -> list[dict[str, str]]:
     return [{"name": one.name, "kind": STATE_ROOT, "reason": one.reason} for one in read_audit(snapshot)[1]]
 
 
+@runtime_checkable
+class Provided(Protocol):
+    """A backend that is read through providers: a chain's."""
+
+    def providers(self) -> Sequence[Mapping[str, object]]:
+        """Return how each is."""
+        ...
+
+
 async def _ask(copy: Copy) -> dict[str, object]:
     """Ask the ledger for its head; an answer is no proof here, only a sign of life."""
     if copy.place.embedded:
         return {"ledger_size": await copy.size(), "ledger_error": None}
+    facts: dict[str, object] = {"ledger_size": None, "ledger_error": None}
     try:
-        return {"ledger_size": (await (await copy.backend()).head()).size, "ledger_error": None}
+        backend = await copy.backend()
+        try:
+            facts["ledger_size"] = (await backend.head()).size
+        finally:
+            if isinstance(backend, Provided):
+                facts["providers"] = list(backend.providers())
     except LedgerError as error:
-        return {"ledger_size": None, "ledger_error": f"{error.message} [{error.code}]"}
+        facts["ledger_error"] = f"{error.message} [{error.code}]"
+    return facts
 
 
 def _signs(copy: Copy) -> bool:

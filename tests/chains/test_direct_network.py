@@ -62,6 +62,8 @@ async def test_what_is_published_is_in_force_for_everybody(network: Founded, con
         assert [one.until for one in await client.history(published.id)] == [changed.index, None]
         status = await client.status()
         assert status["state"] == "ok"
+        assert [one["error"] for one in status["providers"]] == [None]  # type: ignore[attr-defined]  # JSON
+        assert "believed" in str(status["chain"])
         with pytest.raises(UnsupportedError, match="no offline proof"):
             await client.receipt(published.id)
     reader = await asyncio.to_thread(reader_home, tmp_path / "reader", network.network, contract.ledger)
