@@ -79,3 +79,11 @@ def test_a_server_that_keeps_the_copy_makes_the_index(network: LiveNetwork, admi
     assert made(admin) == [("lamp", "lift")]
     admin.publish({"lamp": {"id": "beside-a-master", "lift": 12}})
     assert admin("get", "lamp where lift = 12", "-o", "id").good().out == "beside-a-master\n"
+
+
+def test_a_new_network_indexes_what_its_schemas_mark(reader: Cli) -> None:
+    found = reader("get", "indexes", "-o", "json").good().json
+    assert {"kind": "operator", "attribute": "name", "by": ["schema"]} in found
+    assert reader("explain", "query", "operator where name = acme", "-o", "json").good().json["candidates"] == 1
+    assert reader("get", "operator where name = acme", "-o", "id").out == "acme\n"
+    assert reader("drop", "index", "operator", "name").code == 5
