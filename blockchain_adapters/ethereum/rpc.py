@@ -76,8 +76,10 @@ class Identity:
 class Provider:
     """One URL. For one event loop."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, patience: float = ANSWER_SECONDS) -> None:
+        """Ask at `url`; an answer may take `patience` seconds."""
         self.url = url
+        self._patience = patience
         self.name = shown(url)
         self.identity: Identity | None = None
         self.error: str | None = None

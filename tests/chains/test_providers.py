@@ -196,11 +196,17 @@ async def test_an_answer_without_end_is_cut(liar: LyingNode) -> None:
     await provider.close()
 
 
-async def test_one_that_does_not_answer_is_left_soon(filled: Contract, liar: LyingNode, tmp_path: Path) -> None:
+async def test_one_that_does_not_answer_is_left_soon(filled: Contract, liar: LyingNode) -> None:
     liar.delay = 30.0
-    assert await read(filled, tmp_path, liar.url, filled.node.url, patience=1.0) == ENTRIES
+    rpc = Rpc([liar.url, filled.node.url], filled.address)
+    rpc.providers = (Provider(liar.url, patience=0.3), rpc.providers[1])
+    assert await rpc.call("eth_chainId") == hex(filled.node.chain)
+    assert "no answer within" in str(rpc.providers[0].error)
+    alone = Provider(liar.url, patience=0.3)
     with pytest.raises(UnreachableError, match="no answer within"):
-        await read(filled, tmp_path / "..", liar.url, patience=1.0)
+        await alone.call("eth_chainId")
+    await rpc.close()
+    await alone.close()
 
 
 @pytest.mark.parametrize("most", [1, 2, 7])

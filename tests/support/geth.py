@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 import os
+import shutil
 import socket
 import subprocess
 from contextlib import asynccontextmanager, suppress
@@ -245,3 +246,4 @@ async def running_geth(folder: Path) -> AsyncIterator[Geth]:
         yield one
     finally:
         await one.stop()
+        await asyncio.to_thread(shutil.rmtree, folder / "chain", ignore_errors=True)  # some hundred MB, preallocated
