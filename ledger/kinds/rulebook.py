@@ -15,7 +15,7 @@ from ledger.kinds.schema import KindSchema
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ledger.core.canonical import JSONObject
+    from ledger.core.canonical import JSON, JSONObject
 
 SCHEMA = "schema"
 
@@ -35,6 +35,7 @@ class Rulebook:
         self._view = view
         self._schemas: dict[str, KindSchema | None] = {}
         self._taken: dict[str, Record] = {}
+        self._named: dict[JSON, dict[str, None]] = {}  # ids of taken clusters by a name that they had
 
     def schema(self, kind: str) -> KindSchema | None:
         """Return the schema of a kind, None where it has none."""
@@ -59,6 +60,12 @@ class Rulebook:
         if kind == SCHEMA and isinstance(body.get("kind"), str):
             self._schemas[str(body["kind"])] = KindSchema(body)
         self._taken[policy_id] = Record(kind, policy_id, True, "", 0, 0, "", "", "", body)
+        if kind == CLUSTER and isinstance(body.get("name"), str):
+            self._named.setdefault(body["name"], {})[policy_id] = None
+
+    def drop(self, policy_id: str) -> None:
+        """Take a policy as dropped from now on."""
+        self._taken[policy_id] = Record("", policy_id, False, "", 0, 0, "", "", "", None)
 
     # -- Neighbours ----------------------------------------------------------------------------------------------
 
@@ -70,7 +77,8 @@ class Rulebook:
     def clusters_named(self, name: str) -> Iterator[Record]:
         """See Neighbours."""
         stored = (record for record in self._view.clusters_named(name) if record.id not in self._taken)
-        for record in chain(stored, self._taken.values()):
+        taken = (self._taken[policy_id] for policy_id in self._named.get(name, ()))
+        for record in chain(stored, taken):
             if record.kind == CLUSTER and record.content.get("name") == name:
                 yield record
 
