@@ -38,6 +38,7 @@ class Limits:
     relatives: int = 250_000  # policies and steps on the ways of one hierarchy
     tree_levels: int = 64
     query_steps: int = 500_000_000  # of SQLite's machine; looking at a policy costs about a hundred, with an easy condition
+    ledger_file: int = 128 * MIB  # of AnyLog or EdgeLake
     inflated: int = 4 * MIB  # FORMATS 11
     connections: int = 12_000
     mark_after_seconds: int = 60  # FORMATS 6
