@@ -11,22 +11,25 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from ledger.core.errors import ConflictError, UnavailableError, UsageError
+from ledger.core.errors import EXIT_CODE, ConflictError, LedgerError, UnavailableError, UsageError
 from ledger.home.clock import SystemClock
 from ledger.home.home import Home
 
 from . import output
+from .documents import read_source
 from .options import Invocation, common, run
 from .options import output as forms
 from .verbs import Command
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from ledger.client.exportfile import Header
+    from ledger.client.client import LedgerClient
+    from ledger.client.importing import Imported
     from ledger.client.restoring import Brought
 
-FORMATS = click.Choice(["metaledger"])
+EDGELAKE = "edgelake"
+FORMATS = click.Choice(["metaledger", EDGELAKE])
 file_argument = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 
 
@@ -106,27 +109,43 @@ def _report(brought: Brought, form: str) -> None:
 def export(invocation: Invocation, path: Path | None, file_format: str) -> None:
     """Write the whole ledger as one file that anybody can verify offline: entries, roots, checkpoint.
 
+    With --format edgelake: the live policies, one JSON object a line, as AnyLog and EdgeLake read them. That file proves
+    nothing, and has neither history nor the members and permissions of this network.
+
     For example:
       ledger-cli export -o demo.ledger
       ledger-cli verify ledger demo.ledger
+      ledger-cli export --format edgelake -o blockchain.json
     """
+    whole = file_format != EDGELAKE
     to_stdout = path is None or str(path) == "-"
-    if to_stdout and sys.stdout.isatty():
+    if to_stdout and whole and sys.stdout.isatty():
         raise UsageError(f"a {file_format} export is not for terminals", advice="Name a file with -o, or pipe it on.")
 
-    async def work() -> Header:
-        from ledger.client.exportfile import write_export  # noqa: PLC0415 - loads the engine
-
+    async def work() -> str:
         async with invocation.client() as client:
-            await client.checkpoint()
-            with output.progress(await client.copy.size(), "exporting", show=True) as advance:
-                if path is None or to_stdout:
-                    return await write_export(client.copy.store, output.raw, advance)
-                with _whole_file(path) as file:
-                    return await write_export(client.copy.store, file.write, advance)
+            write = _write_whole if whole else _write_policies
+            if path is None or to_stdout:
+                return await write(client, output.raw)
+            with _whole_file(path) as file:
+                return await write(client, file.write)
 
-    header = run(work())
-    output.note(f"{header.size} entries of network {header.network}" + ("" if to_stdout else f" written to {path}"))
+    output.note(run(work()) + ("" if to_stdout else f" written to {path}"))
+
+
+async def _write_whole(client: LedgerClient, sink: Callable[[bytes], object]) -> str:
+    from ledger.client.exportfile import write_export  # noqa: PLC0415 - loads the engine
+
+    await client.checkpoint()
+    with output.progress(await client.copy.size(), "exporting", show=True) as advance:
+        header = await write_export(client.copy.store, sink, advance)
+    return f"{header.size} entries of network {header.network}"
+
+
+async def _write_policies(client: LedgerClient, sink: Callable[[bytes], object]) -> str:
+    with output.progress(await client.copy.size(), "exporting", show=True) as advance:
+        exported = await client.export_edgelake(sink, advance)
+    return f"{exported.policies} policies at size {exported.size}, without {exported.authority} of this network's authority,"
 
 
 @contextmanager
@@ -150,17 +169,34 @@ def _whole_file(path: Path) -> Iterator[BinaryIO]:
 @click.command("import", cls=Command)
 @file_argument
 @click.option("--from", "file_format", type=FORMATS, default="metaledger", show_default=True, help="Form of the file.")
+@click.option("--dry-run", is_flag=True, help="With --from edgelake: say what would become of each policy, and send nothing.")
 @forms("table", "json")
 @common
-def import_command(invocation: Invocation, file: Path, file_format: str) -> None:
+def import_command(invocation: Invocation, file: Path, file_format: str, *, dry_run: bool) -> int:
     """Bring an exported ledger, bit for bit, into a home whose ledger is empty, or into an empty directory.
 
     Everything is verified first, and all of it is taken or nothing. An empty directory becomes a home that reads this
     ledger; compare the network id with one that you trust.
 
+    With --from edgelake, publish the policies of a file of AnyLog or EdgeLake into this home's network, signed by this home:
+    JSON lines, an array, or their SQL export. Ids and dates stay. What is there already is not published again, what is
+    there and differs stays as it is. An anmp policy becomes a patch, a deleted one a drop. What is left out is named with
+    its line, and then the exit code is 1. docs/edgelake.md has more.
+
     For example:
       ledger-cli import demo.ledger --home ./copy
+      ledger-cli import --from edgelake blockchain.json --dry-run
+      ledger-cli import --from edgelake blockchain.json
     """
+    if file_format == EDGELAKE:
+        return _import_policies(invocation, file, dry_run=dry_run)
+    if dry_run:
+        raise UsageError("--dry-run is for --from edgelake", advice="`verify ledger FILE` checks an export without importing it.")
+    _import_whole(invocation, file)
+    return 0
+
+
+def _import_whole(invocation: Invocation, file: Path) -> None:
     from ledger.client.exportfile import ExportFile  # noqa: PLC0415 - loads the engine
     from ledger.client.restoring import import_export  # noqa: PLC0415 - as above
 
@@ -169,5 +205,26 @@ def import_command(invocation: Invocation, file: Path, file_format: str) -> None
     with ExportFile(file) as opened, output.progress(opened.header.size, "verifying", show=True) as advance:
         brought = run(import_export(home, opened, SystemClock(), advance))
     if not known:
-        output.note(f"this home was empty: it pins the network that the {file_format} file names, {brought.network}; compare it")
+        output.note(f"this home was empty: it pins the network that the metaledger file names, {brought.network}; compare it")
     _report(brought, invocation.form)
+
+
+def _import_policies(invocation: Invocation, file: Path, *, dry_run: bool) -> int:
+    content = read_source(str(file))
+
+    async def work() -> Imported:
+        async with invocation.client() as client:
+            with output.arriving("importing") as progress:
+                return await client.import_edgelake(content, dry_run=dry_run, progress=progress)
+
+    imported = run(work())
+    facts = imported.facts()
+    if invocation.form == "json":
+        output.one({**facts, "dry_run": dry_run}, "json")
+    else:
+        output.one({name: value for name, value in facts.items() if name != "faults"}, "table")
+    for one in imported.left:
+        output.note(output.line(one.text()))
+    if dry_run:
+        output.note("nothing was sent: this is what an import would do now")
+    return EXIT_CODE[LedgerError] if imported.left else 0

@@ -22,6 +22,8 @@ from ledger.client.changes import Watched, changes
 from ledger.client.checking import verify_snapshot
 from ledger.client.copy import open_copy
 from ledger.client.delivery import TARGET, WAITING, Deliverer, Delivery, open_journal
+from ledger.client.exporting import write_edgelake
+from ledger.client.importing import Importer
 from ledger.client.indexing import change_index, explain_query, list_indexes
 from ledger.client.joining import new_invite
 from ledger.client.kinds import Breaks, Kinds
@@ -36,6 +38,7 @@ from ledger.core.canonical import parse_time
 from ledger.core.errors import NotFoundError, ProofError, StaleError, UnavailableError, UnsupportedError, UsageError
 from ledger.core.limits import LIMITS
 from ledger.core.trust.good import parse_claim
+from ledger.edgelake import read_ledger_file
 from ledger.engine.indexes import IndexChange
 
 if TYPE_CHECKING:
@@ -46,6 +49,8 @@ if TYPE_CHECKING:
     from ledger.client.answers import Answer, Change, EntrySeen, Published, SyncReport, Verified, VersionSeen
     from ledger.client.authoring import Author, Wish
     from ledger.client.copy import Copy
+    from ledger.client.exporting import Exported
+    from ledger.client.importing import Imported
     from ledger.client.outstanding import Slips
     from ledger.client.reader import Reader
     from ledger.client.sync import Progress
@@ -173,6 +178,27 @@ class LedgerClient:
         async for result in publisher.publish([wish], manner, self._refresh):
             return _raised(result)
         raise NotFoundError("nothing was published")
+
+    async def import_edgelake(
+        self, content: bytes, *, dry_run: bool = False, progress: Callable[[int, int], None] | None = None
+    ) -> Imported:
+        """Publish what a file of AnyLog or EdgeLake says (docs/edgelake.md). Done twice it has one effect.
+
+        What is left out is in the answer, with its line; nothing of it is raised. `progress` hears `(answered, all)`.
+        Raises TooLargeError for a file of more than `LIMITS.ledger_file` bytes, and UnreachableError, BusyError or
+        OutcomeUnknown when the ledger gives no answer.
+        """
+        file = await asyncio.to_thread(read_ledger_file, content)
+        await self._fresh_copy()
+        if not dry_run:
+            await self.deliver()
+        importer = Importer(self.copy.store, await self.publisher(), self._refresh, progress)
+        return await importer.carry_out(file, await importer.plan(file), dry_run=dry_run)
+
+    async def export_edgelake(self, sink: Callable[[bytes], object], progress: Callable[[int], None] | None = None) -> Exported:
+        """Write the live policies of the copy to `sink`, line by line, as AnyLog and EdgeLake read them. `progress` hears of entries."""
+        await self._fresh_copy(only_empty=True)
+        return await write_edgelake(self.copy.store, sink, progress)
 
     async def publisher(self, author: Author | None = None) -> Publisher:
         """Return what signs and sends for this home, or for another `author` whose keys it holds."""

@@ -63,11 +63,12 @@ class ReceiptCheck(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How to publish: compare-and-set on a digest, as root admin, without sending."""
+    """How to publish: compare-and-set on a digest, as root admin, without sending, or only after the versions known here."""
 
     expect: str | None = None
     as_root: bool = False
     dry_run: bool = False
+    rebinds: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +279,7 @@ def stands(wish: Wish, record: Record) -> bool:
 
 def _outrun(result: Published | None, manner: Manner) -> bool:
     """Tell whether another version came first and the author did not ask for a certain one."""
-    return result is not None and manner.expect is None and isinstance(result.error, VersionMismatchError)
+    return result is not None and manner.expect is None and manner.rebinds and isinstance(result.error, VersionMismatchError)
 
 
 def patched(record: Record | None, policy_id: str, change: JSONObject) -> Wish:
