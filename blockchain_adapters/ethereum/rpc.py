@@ -79,11 +79,10 @@ class Provider:
     def __init__(self, url: str, *, patience: float = ANSWER_SECONDS) -> None:
         """Ask at `url`; an answer may take `patience` seconds."""
         self.url = url
-        self._patience = patience
         self.name = shown(url)
         self.identity: Identity | None = None
         self.error: str | None = None
-        self.patience = ANSWER_SECONDS
+        self.patience = patience
         self.requests = 0
         self.received = 0
         self._session: aiohttp.ClientSession | None = None

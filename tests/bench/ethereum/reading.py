@@ -66,10 +66,13 @@ async def _round(contract: Contract, network: SmallNetwork, folder: Path) -> tup
     await source.open()
     await backend.catch_up()
     read = time.perf_counter() - began
-    at = 0
+    at, before = 0, list[asyncio.Task[None]]()
     while page := await backend.read(at, at + 1_000):
-        await asyncio.to_thread(_verify, page, pool)
+        before.append(asyncio.create_task(asyncio.to_thread(_verify, page, pool)))
         at += len(page)
+        if len(before) == THREADS:
+            await before.pop(0)
+    await asyncio.gather(*before)
     verified, computed = time.perf_counter() - began, time.process_time() - computing
     await backend.close()
     pool.shutdown()
