@@ -66,20 +66,20 @@ class Importer:
         passes: a ledger that places whatever it is given is not given the same faults twice.
         """
         self._whole = len(plan.steps)
-        refused = await self._publish(plan.steps, Manner(dry_run=dry_run, rebinds=False))
+        refused = await self._publish(plan.steps, Manner(dry_run=dry_run, basis=plan.basis))
         came = len(plan.steps) - len(refused)
         while refused and came and not dry_run:
             await self._refresh()
-            passing = await self._passing(refused)
-            still = await self._publish(passing, Manner(rebinds=False)) if passing else []
+            passing = await self._passing(refused, Manner(dry_run=True, basis=plan.basis))
+            still = await self._publish(passing, Manner(basis=plan.basis)) if passing else []
             came = len(passing) - len(still)
             done = {id(step) for step in passing} - {id(step) for step in still}
             refused = [step for step in refused if id(step) not in done]
         return self._report(file, plan)
 
-    async def _passing(self, steps: Sequence[Step]) -> list[Step]:
+    async def _passing(self, steps: Sequence[Step], manner: Manner) -> list[Step]:
         """Return the steps that pass by the copy as it is, each after those before it."""
-        judged = self._publisher.publish([step.wish for step in steps], Manner(dry_run=True), self._refresh)
+        judged = self._publisher.publish([step.wish for step in steps], manner, self._refresh)
         places = iter(steps)
         return [step async for result in judged for step in (next(places),) if result.error is None]
 

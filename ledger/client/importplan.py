@@ -46,11 +46,15 @@ class Step:
 
 @dataclass(slots=True)
 class Plan:
-    """The steps, in an order in which they can be published; what is left out; the numbers of what stands already as the file has it."""
+    """The steps, in an order in which they can be published; what is left out; the numbers of what stands already as the file has it.
+
+    `basis`: the digests of the versions that it was made by.
+    """
 
     steps: list[Step] = field(default_factory=list)
     left: list[LeftOut] = field(default_factory=list)
     unchanged: set[int] = field(default_factory=set)
+    basis: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,7 @@ class _Planner:
         if record.kind in AUTHORITY_KINDS:
             self._plan.left.append(step.left(ConflictError.code, f"the id is that of a {record.kind} of the network, which no file drops"))
             return []
+        self._plan.basis[record.id] = record.digest
         self._book.drop(deletion.id)
         return [step]
 
@@ -136,10 +141,12 @@ class _Planner:
         if standing:
             done = standing[-1] + 1
             self._plan.unchanged |= {version.source.number for version in versions[:done]}
+            self._plan.basis[policy_id] = record.digest
             return self._patches(policy.kind, policy_id, live, versions[done:])
         onto = _onto(live, self._changes(policy_id))
         if onto and _is_as(record, onto[-1].body, versions[-1].body):
             self._plan.unchanged.add(policy.number)
+            self._plan.basis[policy_id] = record.digest
             return self._patches(policy.kind, policy_id, live, onto)
         return self._leave(policy, f"it is live here and differs in {_differing(live, own[-1].body)}; what is here stays")
 
@@ -193,6 +200,7 @@ class _Planner:
             versions = _onto(record.body, changes)
             done = 0 if not same(versions[-1].body, record.body) else len(versions)
             self._plan.unchanged |= {version.source.number for version in versions[:done]}
+            self._plan.basis[policy_id] = record.digest
             return self._patches(record.kind, policy_id, record.body, versions[done:])
         return []
 

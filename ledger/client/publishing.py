@@ -35,7 +35,7 @@ from ledger.core.limits import LIMITS
 from ledger.core.state import Accepted
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from ledger.client.authoring import Author
     from ledger.client.outstanding import Slips
@@ -63,12 +63,16 @@ class ReceiptCheck(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How to publish: compare-and-set on a digest, as root admin, without sending, or only after the versions known here."""
+    """How to publish: compare-and-set on a digest, as root admin, without sending, or only after the versions in `basis`.
+
+    `basis` has the digest of each id that was accepted before; the wishes follow these, and what this publisher made since, whatever came
+    in meanwhile.
+    """
 
     expect: str | None = None
     as_root: bool = False
     dry_run: bool = False
-    rebinds: bool = True
+    basis: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +157,12 @@ class Publisher:
     async def _bind(self, wishes: Sequence[Wish], manner: Manner) -> list[_Bound]:
         """Bind each wish to the version it follows: the stored one, or one that this publisher made since."""
         records = await self._reader.records({wish.id for wish in wishes})
-        latest = {policy_id: record.digest for policy_id, record in records.items()} | self._sent
+        known = {policy_id: record.digest for policy_id, record in records.items()} if manner.basis is None else manner.basis
+        latest = {**known, **self._sent}
         found: list[_Bound] = []
         for wish in wishes:
             record = records.get(wish.id)
-            is_last = record is not None and latest[wish.id] == record.digest
+            is_last = record is not None and latest.get(wish.id) == record.digest
             if record is not None and is_last and manner.expect is None and stands(wish, record):
                 found.append(_Bound(wish, None, record))
                 continue
@@ -279,7 +284,7 @@ def stands(wish: Wish, record: Record) -> bool:
 
 def _outrun(result: Published | None, manner: Manner) -> bool:
     """Tell whether another version came first and the author did not ask for a certain one."""
-    return result is not None and manner.expect is None and manner.rebinds and isinstance(result.error, VersionMismatchError)
+    return result is not None and manner.expect is None and manner.basis is None and isinstance(result.error, VersionMismatchError)
 
 
 def patched(record: Record | None, policy_id: str, change: JSONObject) -> Wish:

@@ -21,6 +21,7 @@ from tests.bench.ethereum.__main__ import measure_ethereum
 from tests.bench.figures import Figure, Report
 from tests.bench.folding import measure_folding
 from tests.bench.following import measure_bootstrap, measure_steps
+from tests.bench.importing import measure_importing
 from tests.bench.logs import cache_folder, forget
 from tests.bench.network import make_network
 from tests.bench.ruling import measure_ruling
@@ -35,18 +36,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Amounts:
-    """How many entries each case works on, how many a fresh node takes, at which sizes it takes steps, how many followers watch."""
+    """How many entries each case works on, how many a fresh node takes, at which sizes it takes steps, how many followers watch, how
+    many lines are imported."""
 
     fold: int
     load: int
     bootstrap: int
     steps: tuple[int, ...]
     followers: int
+    lines: int
 
 
-FULL = Amounts(fold=100_000, load=8_000, bootstrap=100_000, steps=(10_000, 1_000_000), followers=10_000)
-QUICK = Amounts(fold=12_000, load=2_000, bootstrap=10_000, steps=(1_000, 10_000), followers=200)
-CASES = ("computing", "rules", "disk", "publishing", "bootstrap", "steps", "watching", "ethereum")
+FULL = Amounts(fold=100_000, load=8_000, bootstrap=100_000, steps=(10_000, 1_000_000), followers=10_000, lines=20_000)
+QUICK = Amounts(fold=12_000, load=2_000, bootstrap=10_000, steps=(1_000, 10_000), followers=200, lines=2_000)
+CASES = ("computing", "rules", "disk", "publishing", "bootstrap", "steps", "watching", "importing", "ethereum")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,7 @@ class Bench:
             "bootstrap": partial(measure_bootstrap, report, amounts.bootstrap, folder),
             "steps": partial(measure_steps, report, amounts.steps, folder),
             "watching": partial(measure_watching, report, amounts.followers, amounts.load // 4, folder),
+            "importing": partial(measure_importing, report, amounts.lines, folder),
             "ethereum": partial(measure_ethereum, report, folder),
         }
 

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ledger.client.client import LedgerClient
+from ledger.client.importing import Importer
+from ledger.edgelake import read_ledger_file
 from ledger.home.clock import SystemClock
 from master.create import NewNetwork, create_network
 from tests.support.command import Cli, Ran
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from ledger.client.importing import Imported
     from tests.support.live import LiveNetwork
 
     Import = Callable[..., Ran]
@@ -229,6 +233,29 @@ def test_table_form_names_counts_and_faults_for_people(cli: Cli, tmp_path: Path)
     missing = cli("import", "--from", "edgelake", str(tmp_path / "absent"))
     assert (missing.code, missing.raw) == (2, b"")
     assert cli("import", str(path), "--dry-run").code == 2
+
+
+def test_who_was_faster_between_plan_and_publish_is_not_overwritten(cli: Cli) -> None:
+    lines = [line("site", id="new", n=1), line("site", id="oslo"), b'{"anmp": {"acme": {"n": 1}}}', b'{"deleted": {"id": "zeta"}}']
+
+    async def race() -> Imported:
+        async with LedgerClient.open(home=cli.home) as client:
+            file = read_ledger_file(b"\n".join(lines))
+            importer = Importer(client.copy.store, await client.publisher(), client.sync)
+            plan = await importer.plan(file)
+            await client.publish_one({"site": {"id": "new", "n": 2}})
+            for policy_id in ("acme", "zeta"):
+                await client.patch(policy_id, {"n": 2})
+            return await importer.carry_out(file, plan)
+
+    imported = asyncio.run(race())
+    assert [(one.line, one.code) for one in imported.left] == [
+        (1, "version-mismatch"),
+        (2, "conflict"),
+        (3, "version-mismatch"),
+        (4, "version-mismatch"),
+    ]
+    assert [live(cli, policy_id)["n"] for policy_id in ("new", "acme", "zeta")] == [2, 2, 2]
 
 
 # -- round trips -------------------------------------------------------------------------------------------------
