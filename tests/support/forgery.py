@@ -117,15 +117,13 @@ class Forgery:
         now = format_time(int(SystemClock().now())) if last is None else str(last.content["time"])
         return self.signed("mark", "mark", {"time": now, "state": state}, self.keys["mark"])
 
-    def note(
-        self, *, size: int | None = None, seconds: int | None = None, key: PrivateKey | None = None, entries: Sequence[bytes] = ()
-    ) -> bytes:
+    def note(self, *, size: int | None = None, seconds: int = 0, key: PrivateKey | None = None, entries: Sequence[bytes] = ()) -> bytes:
         """Return a note of the first `size` entries, its clock line `seconds` from now; `key` signs in place of the log key."""
         tree = Frontier()
         tree.append_many(leaf_hashes((entries or self.entries)[:size]))
         origin = self.root.origin
         text = Checkpoint(origin, tree.size, tree.root()).text
-        now = int(SystemClock().now()) + (seconds or 0)
+        now = int(SystemClock().now()) + seconds
         lines = (
             log_line(text, origin, key or self.keys["log"]),
             clock_line(text, clock_name(origin), self.keys["clock"], now),

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 from ledger.core.envelope import parse_envelope
 from ledger.core.errors import FormatError
 from ledger.core.tiles import frame
+from ledger.home.clock import SystemClock
 from ledger.home.home import Home
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Liar:
     lies: dict[str, tuple[int, dict[str, str], bytes | Endless]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     changed: threading.Event = field(default_factory=threading.Event)
+    stands: int | None = None  # the second at which its clock stands, in Unix time; None: it runs
 
     def honest(self, log: Forgery | None = None) -> None:
         """Show a log as it is from now on."""
@@ -62,7 +64,8 @@ class Liar:
         """Return what is shown at a path."""
         parts = urlsplit(path)
         if parts.path == "/checkpoint":
-            return 200, {"Content-Type": "text/plain"}, self.note or self.log.note()
+            seconds = 0 if self.stands is None else self.stands - int(SystemClock().now())
+            return 200, {"Content-Type": "text/plain"}, self.note or self.log.note(seconds=seconds)
         if parts.path == "/v1/entries":
             query = parse_qs(parts.query)
             start, end = int(query["start"][0]), int(query["end"][0])

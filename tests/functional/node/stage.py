@@ -15,6 +15,7 @@ import orjson
 
 from ledger.client.place import Place
 from ledger.client.transport import Transport
+from ledger.home.clock import SystemClock
 from tests.conformance.check_evidence import check
 from tests.support.liar import Liar, lying
 from tests.support.live import LiveNetwork, Server, configure, eventually
@@ -99,8 +100,12 @@ class Stage:
         return check(case, self.log.trusted)
 
     async def begin(self) -> None:
-        """Be honest, with some entries more for the next lie to be about; forget the evidence of the one before."""
+        """Be honest, with some entries more for the next lie to be about; forget the evidence of the one before.
+
+        The clock stands from here until the liar is honest again: a lie about entries is not one about times, too.
+        """
         self.turn += 1
+        self.liar.stands = int(SystemClock().now())
         self.log = self.log.fork().sites(*(f"{self.turn}-{number}" for number in range(5)))
         self.liar.honest(self.log)
         report = await self.sync()
@@ -114,6 +119,7 @@ class Stage:
     async def follows_again(self, log: Forgery) -> None:
         """See the node take an entry more from the master, honest again."""
         self.log = log.fork().sites(f"honest-again-{self.turn}")
+        self.liar.stands = None
         self.liar.honest(self.log)
         report = await self.sync()
         assert (report.get("size"), report.get("code")) == (self.log.size, None), report
