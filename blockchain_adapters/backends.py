@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from blockchain_adapters.follow import Progress
     from blockchain_adapters.mirror import Whole
     from blockchain_adapters.transactions import Landed
-    from ledger.core.backend import LogEvent
+    from ledger.core.backend import Claimed, LogEvent
     from ledger.core.canonical import JSON
     from ledger.core.trust.providers import ChainState
     from ledger.core.trust.roots import PlacedRoot
@@ -204,7 +204,7 @@ class MirrorBackend(_ChainBackend):
         await self.catch_up()
         if not self._ended and await self.order() is not None:
             raise OrderMovedError("the network is ordered by this chain now", advice="Open the ledger again.")
-        whole = await self._whole()
+        whole = await self.whole()
         if whole.odd is not None:
             return Head(whole.tree.size, whole.tree.size, checkpoint=whole.odd)
         if whole.problem is not None:
@@ -221,7 +221,7 @@ class MirrorBackend(_ChainBackend):
         if found or start >= last:
             return found
         await self.catch_up()
-        await self._whole()
+        await self.whole()
         return await self._kept.read(lambda connection: mirror.read_entries(connection, unpacked, start, last))
 
     async def roots(self, version: int) -> bytes | None:
@@ -270,12 +270,41 @@ class MirrorBackend(_ChainBackend):
                 return Placed(index, digest, receipt=await self._receipt(index))
         return None
 
+    async def claims(self) -> list[Claimed]:
+        """Return every batch that stands in the contract with a start or a note, whoever appended it and whatever it proves."""
+        await self.catch_up()
+        return await self._kept.read(lambda connection: mirror.claims(connection, self._kept.unpacked))
+
+    async def covered(self, log: Callable[[int, int], Awaitable[Sequence[bytes]]]) -> int:
+        """Return up to which index the contract holds the entries that `log` reads, in batches that stand (the first gap).
+
+        What was taken from batches that a fork took away counts only where others hold it too: the chain must be told again.
+        """
+        for start, stop in await self._kept.read(mirror.uncertain):
+            end = await self._reach(start, stop, log)
+            if end < stop:
+                return end
+        return await self._reach((await self.whole()).tree.size, None, log)
+
+    async def _reach(self, start: int, stop: int | None, log: Callable[[int, int], Awaitable[Sequence[bytes]]]) -> int:
+        at, unpacked = start, self._kept.unpacked
+        while stop is None or at < stop:
+            found = await self._kept.read(lambda connection, at=at: mirror.standing(connection, unpacked, at))  # type: ignore[misc] # mypy cannot infer a default argument
+            longest = max((len(one) for one in found), default=0)
+            wanted = list(await log(at, at + longest)) if longest else []
+            steps = [len(one) for one in found if one == wanted[: len(one)]]
+            if not steps:
+                return at
+            at += max(steps)
+        return at
+
     async def _receipt(self, index: int) -> bytes:
         return await self._kept.read(
             lambda connection: mirror.make_receipt(connection, self._kept.unpacked, index, mirror.read_whole(connection))
         )
 
-    async def _whole(self) -> Whole:
+    async def whole(self) -> Whole:
+        """Return what good notes make of what was read so far."""
         unpacked, network = self._kept.unpacked, self.network
         known, last = await self._kept.read(lambda connection: (mirror.read_whole(connection), mirror.last_row(connection)))
         if known.seen == last:

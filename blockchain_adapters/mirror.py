@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from blockchain_adapters.chainfile import read_fact, write_fact
+from ledger.core.backend import Claimed
 from ledger.core.errors import BadSourceError, NotFoundError
 from ledger.core.merkle import Frontier, inclusion_proof, leaf_hashes, stored_index, tree_root
 from ledger.core.receipt import Receipt
@@ -260,6 +261,28 @@ def read_entries(connection: apsw.Connection, unpacked: Unpacked, start: int, en
         first, last = max(start, part.start) - part.start, min(end, part.stop) - part.start
         found += read_part(connection, unpacked, part)[first:last]
     return found
+
+
+def uncertain(connection: apsw.Connection) -> list[tuple[int, int]]:
+    """Return the ranges of the mirrored log that were taken from batches which a fork took away."""
+    sql = "SELECT s.start, s.stop FROM segment s JOIN batch b ON b.id=s.batch WHERE b.gone ORDER BY s.start"
+    return [(int(start), int(stop)) for start, stop in connection.execute(sql)]
+
+
+def standing(connection: apsw.Connection, unpacked: Unpacked, at: int) -> list[list[bytes]]:
+    """Return the entries from index `at` on that batches which stand claim to hold, those of one batch each, newest first."""
+    sql = "SELECT id, start FROM batch WHERE NOT gone AND size AND entries AND start<=?1 AND start>?1-1000 AND start+entries>?1"
+    sql += " ORDER BY id DESC LIMIT ?2"
+    return [unpacked.entries(connection, row)[at - start :] for row, start in list(connection.execute(sql, (at, CANDIDATES)))]
+
+
+def claims(connection: apsw.Connection, unpacked: Unpacked) -> list[Claimed]:
+    """Return the batches that stand and carry a note, in the contract's order."""
+    sql = "SELECT id, start, entries, note, block, tx, submitter FROM batch WHERE NOT gone AND size ORDER BY id"
+    return [
+        Claimed(start, tuple(unpacked.entries(connection, row)) if entries else (), note, block, transaction, submitter)
+        for row, start, entries, note, block, transaction, submitter in list(connection.execute(sql))
+    ]
 
 
 def find_index(connection: apsw.Connection, batch: int, place: int) -> int | None:

@@ -130,6 +130,11 @@ class Submitter:
         """Return how many transactions are under way or not final."""
         return len(self._underway)
 
+    @property
+    def underway(self) -> tuple[Submission, ...]:
+        """Return the transactions that are under way or not final, oldest first."""
+        return tuple(one.row for one in self._underway)
+
     # -- work ----------------------------------------------------------------------------------------------------
 
     async def submit(self, envelopes: Sequence[bytes]) -> list[str | LedgerError]:
@@ -156,14 +161,15 @@ class Submitter:
     async def carry(self, parcel: Parcel) -> Landed:
         """Send one transaction of one's own content, and return when it stands in a block.
 
-        Raises what the chain refuses it for, SizeMismatchError among it, and OutcomeUnknown when that is not known in time.
+        Raises what the chain refuses it for, SizeMismatchError among it, TooLargeError that names how many entries would have been `taken`,
+        and OutcomeUnknown when the outcome is not known in time.
         """
         self._check_open()
         async with self._turn:
             prepared = await self._chain.prepare(parcel)
             if prepared.taken < len(parcel.entries):
                 await self._chain.withdraw(prepared.draft.ticket)
-                raise TooLargeError(f"one transaction takes {prepared.taken} of these {len(parcel.entries)} entries")
+                raise TooLargeError(f"one transaction takes {prepared.taken} of these {len(parcel.entries)} entries", taken=prepared.taken)
             one = await self._launch(prepared, [])
         future: asyncio.Future[Landed] = asyncio.get_running_loop().create_future()
         one.future = future

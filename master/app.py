@@ -20,6 +20,7 @@ from auth.tokens import TokenIssuer, TokenVerifier
 from auth.used import UsedSlots
 from ledger.core.keys import self_test
 from ledger.engine.store import Store
+from ledger.home.backends import BackendContext
 from ledger.http.access import BearerAuthorizer
 from ledger.http.feed import Hub, SignedHead
 from ledger.http.health import HealthRoutes, Service
@@ -38,6 +39,7 @@ from ledger.http.upkeep import CertificateChore, Chore, TokenKeyChore, keep_up
 from master.admission import Admission
 from master.certificates import CertificateRoutes, HostRule, IssueBook
 from master.forks import ForkRoutes
+from master.mirrors import MasterLog, Mirrors
 from master.parts import authority_of, entries_reader, first_head, key_store, site_of, take_lock
 from master.publish import PublishRoutes
 from master.renewal import AuthorityChore, renewal_of
@@ -86,6 +88,8 @@ class Master:
         self._routes: tuple[Route, ...] = ()
         self._chores: dict[str, Chore] = {}
         self._upkeep: asyncio.Task[None] | None = None
+        self._forks = ForkRoutes(self.store, self._alarm, home.evidence)
+        self._mirrors: Mirrors | None = None
 
     async def start(self) -> Bound:
         """Serve. Raises what keeps it from serving; call `stop` then too."""
@@ -98,6 +102,7 @@ class Master:
         server = HttpServer(parts)
         self._condition = Condition(Running(site, self._version, self.sequencer, hub, server, identity), self._world.clock)
         self._condition.show_in(self.metrics)
+        await self._open_mirrors(site, hub)
         self._listeners = Listeners(server, parts, identity)
         bound = await self._listeners.start(self.settings, DEFAULT_LISTEN, self.metrics)
         await asyncio.to_thread(announce, self.home.path, bound, self._lock)
@@ -108,12 +113,23 @@ class Master:
         self._world.log.event("listening", **where, network=site.network, server=site.server, size=hub.head.size)
         return bound
 
+    async def _open_mirrors(self, site: Site, hub: Hub) -> None:
+        """Look at what the mirrors hold, before anything is taken in: one that knows more than this log proves an old copy."""
+        log = MasterLog(self.store, lambda: hub.head.note, lambda: self.sequencer.root, self._forks, site.network)
+        observer = ServiceObserver(self.metrics, self._world.log)
+        mirrors = self._mirrors = Mirrors(log, BackendContext(self.home, self.settings, self._world.clock, observer))
+        mirrors.show_in(self.metrics, lambda: hub.head.size)
+        await mirrors.start()
+        self._chores["mirrors"] = mirrors.take_up
+
     async def stop(self, drain_seconds: float | None = None) -> None:
         """Stop in order: streams, requests, reading, the signing process. Idempotent; takes the drain time at most, and a commit."""
         if self._condition is not None:
             self._condition.draining = True
         if self._upkeep is not None:
             self._upkeep.cancel()
+        if self._mirrors is not None:
+            await self._mirrors.close()
         if self._hub is not None:
             await self._hub.close()
         limit = self.settings.drain if drain_seconds is None else drain_seconds
@@ -135,6 +151,8 @@ class Master:
             self.members.moved()
             self._hub.recheck(change.identities if whole else None)
         self._hub.publish(SignedHead(delta.head.size, delta.head.checkpoint), delta.start, delta.entries)
+        if self._mirrors is not None:
+            self._mirrors.wake()
 
     async def _parts(self, site: Site, hub: Hub) -> ServerParts:
         clock = self._world.clock
@@ -155,7 +173,7 @@ class Master:
         self._routes = (
             *LogRoutes(hub, self.store, sharing, authorizer, clock).routes(),
             *PublishRoutes(Admission(self.sequencer)).routes(),
-            *ForkRoutes(self.store, self._alarm, self.home.evidence).routes(),
+            *self._forks.routes(),
             *QueryRoutes(hub, self.store, clock).routes(),
             *IndexRoutes(self.store, self.sequencer.change_index).routes(),
             *StateRoutes(hub, self.store, sharing).routes(),
@@ -173,7 +191,10 @@ class Master:
         return "starting" if self._condition is None else self._condition.unready()
 
     async def _status(self) -> dict[str, object]:
-        return {} if self._condition is None else dict(await self._condition.status())
+        if self._condition is None or self._hub is None:
+            return {}
+        mirrors = [] if self._mirrors is None else self._mirrors.facts(self._hub.head.size)
+        return {**await self._condition.status(), "mirrors": mirrors}
 
 
 async def open_master(home: Home, settings: Settings, world: World) -> Master:

@@ -71,6 +71,11 @@ class ForkRoutes:
     async def present(self, call: Call) -> web.Response:
         """Answer whether the checkpoint is one of this log as it stands; if not, stop signing."""
         raw, roots = parse_presented(await call.body(NOTE_TYPE, cap=LIMITS.note + ROOTS_BYTES))
+        found = await self.weigh(raw, roots)
+        return json_response({"known": found.fits, "size": found.size})
+
+    async def weigh(self, raw: bytes, roots: Sequence[bytes] = ()) -> Comparison:
+        """Compare a note, wherever it was found, with the log as it stands; if it does not fit, stop signing. Raises as `compare`."""
         note = parse_note(raw)
         said = parse_checkpoint(note.text)
         found = await self._reads.read(lambda snapshot: compare(snapshot, note, roots))
@@ -78,7 +83,7 @@ class ForkRoutes:
             reason = f"a checkpoint of size {said.size}, signed by this log, does not fit the log of size {found.size}"
             await asyncio.to_thread(self._keep, note.text, raw, found.ours)
             await self._alarm(reason, found.clock)
-        return json_response({"known": found.fits, "size": found.size})
+        return found
 
     def _keep(self, claim: str, theirs: bytes, ours: bytes | None) -> None:
         """Keep one case once, however its note is dressed: whoever has it could fill the disk with copies."""

@@ -19,6 +19,7 @@ from blockchain_adapters.chainfile import ChainFile
 from blockchain_adapters.ethereum.account import KEY_FILE, open_account, read_address
 from blockchain_adapters.ethereum.artifact import load_artifact
 from blockchain_adapters.ethereum.fees import GWEI, Caps
+from blockchain_adapters.ethereum.mirroring import EthereumTarget, survey
 from blockchain_adapters.ethereum.reader import EthereumChain
 from blockchain_adapters.ethereum.rpc import Identity, Provider, Rpc
 from blockchain_adapters.ethereum.writer import Limits, Writer
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
     from blockchain_adapters.ethereum.account import Account
     from blockchain_adapters.follow import Enough, Progress, Step
+    from blockchain_adapters.mirroring import Survey, Target, Terms
+    from blockchain_adapters.transactions import Parcel
     from ledger.core.backend import Backend
     from ledger.core.canonical import JSON
     from ledger.core.ports import Clock, Observer
@@ -223,18 +226,18 @@ class HomeWriting:
     """The account of a home, its journal, and the loop between them: `backends.Writing`."""
 
     def __init__(self, submitter: Submitter, journal: Journal, account: Account) -> None:
-        self._submitter = submitter
-        self._journal = journal
-        self._account = account
+        self.submitter = submitter
+        self.journal = journal
+        self.account = account
         self.submit = submitter.submit
         self.carry = submitter.carry
         self.wake = submitter.wake
 
     async def close(self) -> None:
         """Stop, and let others use the account."""
-        await self._submitter.close()
-        await asyncio.to_thread(self._journal.close)
-        await asyncio.to_thread(self._account.close)
+        await self.submitter.close()
+        await asyncio.to_thread(self.journal.close)
+        await asyncio.to_thread(self.account.close)
 
 
 async def open_writing(source: EthereumSource, context: BackendContext) -> HomeWriting:
@@ -242,13 +245,27 @@ async def open_writing(source: EthereumSource, context: BackendContext) -> HomeW
     home, phrase = context.home, context.settings.passphrase
     account = await asyncio.to_thread(open_account, home.keys / KEY_FILE, phrase or "")
     try:
-        return await start_writing(source, account, home.journal, (context.clock, context.observer), _limits(context.settings))
+        return await start_writing(source, account, home.journal, (context.clock, context.observer), limits_of(context.settings))
     except BaseException:
         await asyncio.to_thread(account.close)
         raise
 
 
-def _limits(settings: Settings) -> Limits:
+async def open_mirror_writing(source: EthereumSource, context: BackendContext, terms: Terms) -> HomeWriting:
+    """Open what writes a mirror: its own account, and a journal of its own in the home. Raises what `open_account` raises."""
+    phrase = context.settings.passphrase or ""
+    account = await asyncio.to_thread(open_account, context.home.keys / terms.key, phrase)
+    path = context.home.path / "mirrors" / f"{source.rpc.contract}.db"
+    try:
+        await asyncio.to_thread(path.parent.mkdir, mode=0o700, exist_ok=True)
+        return await start_writing(source, account, path, (context.clock, context.observer), limits_of(context.settings))
+    except BaseException:
+        await asyncio.to_thread(account.close)
+        raise
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return what the settings allow a transaction."""
     return Limits(gas=settings.max_gas, caps=Caps(fee=settings.max_fee * GWEI, tip=settings.max_tip * GWEI))
 
 
@@ -305,6 +322,23 @@ class EthereumScheme:
     async def begin(self, url: LedgerUrl, context: BackendContext, network: str) -> Backend:
         """See OrderingScheme."""
         return open_direct(await open_source(url, context, network), network, context)
+
+    async def survey(self, url: LedgerUrl, context: BackendContext, terms: Terms, parcel: Parcel) -> Survey:
+        """See MirroringScheme."""
+        source = await open_source(url, context, terms.network)
+        try:
+            return await survey(source, context.home.keys / terms.key, parcel)
+        finally:
+            await source.close()
+
+    async def mirror(self, url: LedgerUrl, context: BackendContext, terms: Terms) -> Target:
+        """See MirroringScheme."""
+        source = await open_source(url, context, terms.network)
+        try:
+            return EthereumTarget(source, await open_mirror_writing(source, context, terms), context.clock.monotonic)
+        except BaseException:
+            await source.close()
+            raise
 
     def adopt(self, account: Path, home: Home) -> None:
         """See OrderingScheme: a keystore file, as Ethereum's own tools write it."""

@@ -18,6 +18,7 @@ from . import (
     explain,
     indexes,
     members,
+    mirrors,
     network,
     operations,
     output,
@@ -65,6 +66,7 @@ def cli(_invocation: Invocation) -> None:
 for module in (
     network,
     chains,
+    mirrors,
     members,
     ceremony,
     policies,

@@ -53,6 +53,18 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
+class Claimed:
+    """A batch of a mirror as it stands on its chain, proven or not: entries from index `start` on, the note beside them, who sent it."""
+
+    start: int
+    entries: tuple[bytes, ...]
+    note: bytes
+    block: int
+    transaction: str
+    submitter: str
+
+
+@dataclass(frozen=True, slots=True)
 class Placed:
     """The entry stands at `index`: proven by a receipt (tlog-proof text), or by a chain position."""
 
