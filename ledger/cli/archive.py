@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from ledger.core.errors import EXIT_CODE, ConflictError, LedgerError, UnavailableError, UsageError
+from ledger.core.limits import LIMITS
 from ledger.home.clock import SystemClock
 from ledger.home.home import Home
 
@@ -210,7 +211,7 @@ def _import_whole(invocation: Invocation, file: Path) -> None:
 
 
 def _import_policies(invocation: Invocation, file: Path, *, dry_run: bool) -> int:
-    content = read_source(str(file))
+    content = read_source(str(file), LIMITS.ledger_file + 1)
 
     async def work() -> Imported:
         async with invocation.client() as client:

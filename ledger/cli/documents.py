@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 MARK = b"\xef\xbb\xbf"  # that some editors put at the beginning of UTF-8
 
 
-def read_source(name: str) -> bytes:
-    """Return what the file holds, or standard input for `-`. UsageError when it cannot be read."""
+def read_source(name: str, most: int = -1) -> bytes:
+    """Return what the file holds, its first `most` bytes if given, or standard input for `-`. UsageError when it cannot be read."""
     if name == "-":
-        return sys.stdin.buffer.read()
+        return sys.stdin.buffer.read(most)
     try:
-        return Path(name).read_bytes()
+        with Path(name).open("rb") as file:
+            return file.read(most)
     except OSError as error:
         raise UsageError(f"cannot read {name}: {error.strerror}", advice="Check the path; - reads standard input.") from error
 

@@ -85,7 +85,7 @@ def _loaded(text: Text) -> tuple[str, JSONObject]:
 def read_ledger_file(content: bytes) -> LedgerFile:
     """Return what a file of theirs says. What cannot be read is in `left`, with its line. TooLargeError for a file above the limit."""
     if len(content) > LIMITS.ledger_file:
-        raise TooLargeError(f"the file has {len(content)} bytes; at most {LIMITS.ledger_file}", advice="Import it in parts.")
+        raise TooLargeError(f"the file has more than {LIMITS.ledger_file} bytes", advice="Import it in parts.")
     form, found = texts(content)
     file = LedgerFile(form)
     for text in found:

@@ -10,6 +10,7 @@ import pytest
 
 from ledger.client.client import LedgerClient
 from ledger.client.importing import Importer
+from ledger.core.limits import LIMITS
 from ledger.edgelake import read_ledger_file
 from ledger.home.clock import SystemClock
 from master.create import NewNetwork, create_network
@@ -161,6 +162,22 @@ def test_deleted_becomes_a_drop_and_names_are_free_for_others(cli: Cli, load: Im
     assert size(cli) == before
 
 
+def test_what_waits_for_others_of_the_file_comes_in_after_them(cli: Cli, load: Import) -> None:
+    load(line("cluster", id="p", name="k", company="c"), line("cluster", id="c", name="k", company="c", parent="p"))
+    file = (
+        {"deleted": {"id": "p"}},  # its child goes after it
+        {"deleted": {"id": "c"}},
+        line("cluster", id="p2", name="k", company="c"),
+        line("operator", id="acme-2", name="acme", company="ACME", ip="10.0.0.11", port=1, cluster="p2"),
+        {"anmp": {"acme": {"name": "acme-1"}}},  # which frees the name
+    )
+    assert counts(load(*file)) == {"published": 2, "patched": 1, "dropped": 2}
+    assert (live(cli, "p"), live(cli, "c"), live(cli, "p2")["name"], live(cli, "acme-2")["name"]) == (None, None, "k", "acme")
+    before = size(cli)
+    assert counts(load(*file)) == {"unchanged": 5}
+    assert size(cli) == before
+
+
 def test_what_is_live_and_differs_or_was_dropped_stays_as_it_is(cli: Cli, load: Import) -> None:
     cli("drop", "policy", "zeta").good()
     before = live(cli, "oslo"), size(cli)
@@ -230,6 +247,10 @@ def test_table_form_names_counts_and_faults_for_people(cli: Cli, tmp_path: Path)
     path.write_bytes(b'{"site": {"id": "s"}}\n\x1b[31m\n')
     ran = cli("import", "--from", "edgelake", str(path))
     assert (ran.code, "published  1" in ran.out, "line 2: not JSON" in ran.err) == (1, True, True)
+    with (tmp_path / "large").open("wb") as large:
+        large.truncate(LIMITS.ledger_file + 1)
+    refused = cli("import", "--from", "edgelake", str(tmp_path / "large"))
+    assert (refused.code, "[too-large]" in refused.err) == (2, True)
     missing = cli("import", "--from", "edgelake", str(tmp_path / "absent"))
     assert (missing.code, missing.raw) == (2, b"")
     assert cli("import", str(path), "--dry-run").code == 2

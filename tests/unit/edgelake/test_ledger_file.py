@@ -97,7 +97,7 @@ def test_duplicates_are_left_out_and_name_the_first_line() -> None:
 
 
 def test_a_file_above_the_limit_is_refused_whole() -> None:
-    with pytest.raises(TooLargeError, match="at most"):
+    with pytest.raises(TooLargeError, match="more than"):
         read_ledger_file(b" " * (LIMITS.ledger_file + 1))
 
 
