@@ -52,8 +52,9 @@ class _Statement:
                 self._expect(b"(")
                 line = self._here()
                 yield line, *_policy(self._values(), columns)
-                more = self._next() == b","
-            self._end()
+                token = self._next()
+                more = token == b","
+            self._end(token)
         except FormatError as error:
             yield self._here(), b"", error.message
 
@@ -100,8 +101,10 @@ class _Statement:
             raise FormatError("a name is missing")
         return token.strip(b'"').lower()
 
-    def _end(self) -> None:
-        """Raise FormatError when something stands behind the statement."""
+    def _end(self, token: bytes) -> None:
+        """Raise FormatError when the statement ends with something else than a semicolon or nothing, or something stands behind it."""
+        if token not in {b";", b""}:
+            raise FormatError("no INSERT statement")
         blank = _BLANK.match(self._text, self._place)
         self._place = self._place if blank is None else blank.end()
         if self._place != len(self._text):

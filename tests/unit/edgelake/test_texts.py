@@ -52,6 +52,17 @@ def test_sql_the_column_policy_is_read_and_doubled_quotes_are_one() -> None:
     )
 
 
+def test_sql_as_their_export_has_it_without_semicolons() -> None:
+    columns, values = "(policy_type ,policy_id, company_name, date, host, policy)", "('site' ,'a', 'acme', '2024', '10.0.0.1', '{%d}')"
+    content = "\n".join(f"insert into ledger {columns} values {values % number}" for number in range(3))
+    assert found(content.encode()) == ("sql", [(1, b"{0}", None), (2, b"{1}", None), (3, b"{2}", None)])
+
+
+def test_sql_a_quote_that_their_export_does_not_double_costs_its_row() -> None:
+    rows = ["insert into ledger (company_name, policy) values ('O'Hara', '{a}')", "insert into ledger (policy) values ('{b}')"]
+    assert [(line, fault is None) for line, _, fault in found("\n".join(rows).encode())[1]] == [(1, False), (2, True)]
+
+
 def test_sql_rows_of_one_statement_have_lines_of_their_own() -> None:
     content = b'insert into "blockchain"."ledger" ("id","policy") values\n(1,\'{a}\'),\n(-2.5e3,\'{b}\')\n;\n'
     assert found(content)[1] == [(2, b"{a}", None), (3, b"{b}", None)]
@@ -65,6 +76,7 @@ def test_sql_without_columns_the_last_text_that_begins_an_object_is_the_policy()
     ("statement", "fault"),
     [
         (b"INSERT INTO ledger (policy) VALUES ('{a}'); DROP TABLE ledger;", "no INSERT statement"),
+        (b"INSERT INTO ledger (policy) VALUES ('{a}') RETURNING", "no INSERT statement"),
         (b"INSERT INTO ledger (policy) VALUES ('{a}'", "the list of values has no end"),
         (b"INSERT INTO ledger (policy) VALUES ('{a}", "no INSERT statement of names, numbers and text in quotes"),
         (b"INSERT INTO ledger (policy) VALUES (now())", "the list of values has no end"),
