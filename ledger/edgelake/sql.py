@@ -47,13 +47,12 @@ class _Statement:
         """Yield its rows, then a fault if it breaks off or something stands behind it."""
         try:
             columns = self._head()
-            more = True
-            while more:
+            token = b","
+            while token == b",":
                 self._expect(b"(")
                 line = self._here()
                 yield line, *_policy(self._values(), columns)
                 token = self._next()
-                more = token == b","
             self._end(token)
         except FormatError as error:
             yield self._here(), b"", error.message
