@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import socket
+import sys
 from typing import TYPE_CHECKING, Never
 
 import pytest
@@ -46,6 +47,14 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 class SocketBlockedError(AssertionError):
     """A test of a tier without sockets used one."""
+
+
+RECURSION_LIMIT = sys.getrecursionlimit()
+
+
+def pytest_collection_finish() -> None:
+    """Give the interpreter its limit back: web3, which only tests import, raises it until hostile JSON overflows the C stack."""
+    sys.setrecursionlimit(RECURSION_LIMIT)
 
 
 @pytest.fixture(autouse=True)

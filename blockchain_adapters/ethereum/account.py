@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from eth_account import Account as EthAccount
 from eth_utils.address import to_checksum_address
 
+from blockchain_adapters.ethereum.keystore_library import EthAccount
 from ledger.core.errors import FormatError, UsageError
 from ledger.home.files import create_file, read_private_file
 from ledger.home.lock import WriterLock

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -123,3 +125,11 @@ def test_the_same_transaction_has_the_same_bytes() -> None:
     }
     assert account.sign(wanted) == account.sign(wanted)
     assert EthAccount.recover_transaction(account.sign(wanted)[0]) == account.address
+
+
+def test_what_the_library_does_to_the_interpreter_is_undone() -> None:
+    imported = "import blockchain_adapters.ethereum.account"
+    said = f"import sys; before = sys.getrecursionlimit(); {imported}; print(before, sys.getrecursionlimit())"
+    ran = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
+    before, after = ran.stdout.split()
+    assert before == after
