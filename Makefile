@@ -48,8 +48,13 @@ endef
 
 setup: .venv/.ready ## .venv with everything a developer needs; .venv/bin/ledger-cli is the command
 
-demo: .venv-demo/.ready ## install the core alone, then run the main job on real input (FULL=1: all of it)
+ifeq ($(LEDGER),ethereum)
+demo: setup
+	$(BIN)/python -m tests.demo.run --ledger ethereum $(if $(FULL),--full)
+else
+demo: .venv-demo/.ready ## install the core alone, then run the main job on real input (FULL=1: all of it; LEDGER=ethereum: with a mirror)
 	.venv-demo/bin/python -m tests.demo.run $(if $(FULL),--full)
+endif
 
 test: setup ## system packages when root, lint, then every tier
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then $(MAKE) --no-print-directory system-packages; else $(MAKE) --no-print-directory missing-packages; fi

@@ -270,10 +270,13 @@ class MirrorBackend(_ChainBackend):
                 return Placed(index, digest, receipt=await self._receipt(index))
         return None
 
-    async def claims(self) -> list[Claimed]:
-        """Return every batch that stands in the contract with a start or a note, whoever appended it and whatever it proves."""
+    async def claims(self) -> AsyncIterator[Claimed]:
+        """Yield every batch that stands in the contract with a note, in its order, whoever appended it and whatever it proves."""
         await self.catch_up()
-        return await self._kept.read(lambda connection: mirror.claims(connection, self._kept.unpacked))
+        last, unpacked = 0, self._kept.unpacked
+        while found := await self._kept.read(lambda connection, last=last: mirror.claims(connection, unpacked, last)):  # type: ignore[misc] # mypy cannot infer a default argument
+            for last, claim in found:  # noqa: B007 - the last one read is where the next page begins
+                yield claim
 
     async def covered(self, log: Callable[[int, int], Awaitable[Sequence[bytes]]]) -> int:
         """Return up to which index the contract holds the entries that `log` reads, in batches that stand (the first gap).

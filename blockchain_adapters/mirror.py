@@ -276,12 +276,12 @@ def standing(connection: apsw.Connection, unpacked: Unpacked, at: int) -> list[l
     return [unpacked.entries(connection, row)[at - start :] for row, start in list(connection.execute(sql, (at, CANDIDATES)))]
 
 
-def claims(connection: apsw.Connection, unpacked: Unpacked) -> list[Claimed]:
-    """Return the batches that stand and carry a note, in the contract's order."""
-    sql = "SELECT id, start, entries, note, block, tx, submitter FROM batch WHERE NOT gone AND size ORDER BY id"
+def claims(connection: apsw.Connection, unpacked: Unpacked, after: int) -> list[tuple[int, Claimed]]:
+    """Return the next batches behind the row `after` that stand and carry a note, in the contract's order, each with its row."""
+    sql = "SELECT id, start, entries, note, block, tx, submitter FROM batch WHERE NOT gone AND size AND id>? ORDER BY id LIMIT ?"
     return [
-        Claimed(start, tuple(unpacked.entries(connection, row)) if entries else (), note, block, transaction, submitter)
-        for row, start, entries, note, block, transaction, submitter in list(connection.execute(sql))
+        (row, Claimed(start, tuple(unpacked.entries(connection, row)) if entries else (), note, block, transaction, submitter))
+        for row, start, entries, note, block, transaction, submitter in list(connection.execute(sql, (after, CANDIDATES)))
     ]
 
 

@@ -227,7 +227,7 @@ class Worker:
             "note_time": self._note_time or None,
             "code": None if self.problem is None else self.problem.code,
             "reason": self.dead or (None if self.problem is None else self.problem.message),
-            "advice": None if self.problem is None else self.problem.advice,
+            "advice": None if self.problem is None else self.problem.hint,
             **self._facts,
         }
 

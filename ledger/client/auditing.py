@@ -1,8 +1,8 @@
 """Two ledgers held against each other, entry by entry: two servers, or a log and what a chain holds of it.
 
 Nothing is taken on trust here and nothing is judged true: it says where two differ. Of a mirror every batch that stands is compared,
-proven by a note or not, and named with its block and transaction; what the master's key never signed proves nothing against the log,
-and is a difference all the same only where nobody else gave the right entry.
+proven by a note or not, and named with its block and transaction. What strangers append is a remark, and a wrong entry is a difference
+only where nobody gave the right one.
 """
 
 from __future__ import annotations
@@ -11,26 +11,27 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from ledger.core.errors import AlarmError, BadSourceError, LedgerError, NotReadyError
+from ledger.core.errors import AlarmError, BadSourceError, InternalError, NotReadyError
 from ledger.core.merkle import Frontier, leaf_hashes
 from ledger.core.trust.good import judge_good, parse_claim
 from ledger.core.trust.roots import PlacedRoot, parse_next_root
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
     from ledger.core.backend import Backend, Claimed
 
 PAGE = 1_000
 MOST = 1_000  # differences that are told
+MOST_WRONG = 100_000  # that are remembered on the way
 
 
 @runtime_checkable
 class Mirrored(Protocol):
     """A backend that reads a mirror."""
 
-    async def claims(self) -> list[Claimed]:
-        """Return every batch that stands, whatever it proves."""
+    def claims(self) -> AsyncIterator[Claimed]:
+        """Yield every batch that stands, whatever it proves."""
         ...
 
 
@@ -150,70 +151,105 @@ async def _plain(first: Backend, second: Backend, network: str, progress: Callab
             report.add(Difference(index, "entry", left.hex(), right.hex()))
     if report.sizes[0] != report.sizes[1]:
         report.remarks.append(f"one has {abs(report.sizes[0] - report.sizes[1])} entries more")
-    report.split = bool(report.differences) and one.note is not None and other.note is not None
+    both = [note for note in (one.note, other.note) if note is not None and is_signed(note, one.placed)]
+    report.split = bool(report.differences) and len(both) == len((one, other))
     return report
 
 
 async def _with_mirror(log: Backend, mirror: Backend, network: str, progress: Callable[[int], None] | None) -> Report:
     """Compare a log with every batch of a mirror that stands."""
-    claims = await mirror.claims() if isinstance(mirror, Mirrored) else []
+    if not isinstance(mirror, Mirrored):
+        raise InternalError("what is compared with a log here is a mirror")
+    sizes = {parse_claim(one.note).size async for one in mirror.claims()}
     own = Reading(network)
-    await own.run(log, [parse_claim(one.note).size for one in claims], progress)
-    proven = 0
+    await own.run(log, sizes, progress)
     report = Report((len(own.digests), 0))
-    try:
-        proven = (await mirror.head()).size
-    except AlarmError:
-        raise
-    except LedgerError as error:
-        if not isinstance(error, NotReadyError):
-            report.remarks.append(error.message)
-    right = _entries(own, claims, report)
-    _notes(own, claims, report)
-    missing = next((index for index in range(len(own.digests)) if index not in right), len(own.digests))
-    report.sizes = (len(own.digests), missing)
-    report.compared = len(right)
-    if missing < len(own.digests):
-        report.remarks.append(f"the mirror lacks entries from {missing} on: it is behind, or something was left out")
-    if proven < missing:
+    proven = await _proven(mirror, report)
+    comparing = _Comparing(own, report)
+    async for claim in mirror.claims():
+        comparing.take(claim)
+    held = comparing.finish()
+    report.sizes = (len(own.digests), held)
+    if held < len(own.digests):
+        report.remarks.append(f"the mirror lacks entries from {held} on: it is behind, or something was left out")
+    if proven < held:
         report.remarks.append(f"of what the mirror holds, {proven} entries are proven by a checkpoint")
     return report
 
 
-def _entries(own: Reading, claims: Sequence[Claimed], report: Report) -> set[int]:
-    """Compare the entries of all batches; return the indices for which some batch has the right one."""
-    right: set[int] = set()
-    wrong: dict[int, list[Difference]] = {}
-    for claim in claims:
+async def _proven(mirror: Backend, report: Report) -> int:
+    try:
+        return (await mirror.head()).size
+    except NotReadyError:
+        return 0
+    except (BadSourceError, AlarmError) as error:
+        report.remarks.append(error.message)
+        return 0
+
+
+class _Comparing:
+    """Batches of a mirror held against the log. Whoever never appended a note of this log is a stranger: a remark, no difference."""
+
+    def __init__(self, own: Reading, report: Report) -> None:
+        self._own = own
+        self._report = report
+        self._right = bytearray(len(own.digests))
+        self._wrong: dict[int, list[Difference]] = {}
+        self._notes: list[Difference] = []
+        self._known: set[str] = set()
+
+    def take(self, claim: Claimed) -> None:
+        """Compare one batch."""
+        self._compare_note(claim)
         for index, entry in enumerate(claim.entries, claim.start):
-            expected = own.digests[index] if index < len(own.digests) else None
-            shown = digest(entry)
-            if shown == expected:
-                right.add(index)
-            else:
-                left = None if expected is None else expected.hex()
-                one = Difference(index, "entry", left, shown.hex(), claim.block, claim.transaction, claim.submitter)
-                wrong.setdefault(index, []).append(one)
-    for index in sorted(wrong.keys() - right):
-        for one in wrong[index]:
-            report.add(one)
-    return right
+            inside = index < len(self._right)
+            expected, shown = self._own.digests[index] if inside else None, digest(entry)
+            if inside and shown == expected:
+                self._right[index] = 1
+            elif len(self._wrong) < MOST_WRONG:
+                self._wrong.setdefault(index, []).append(_difference(claim, index, "entry", expected, shown))
 
-
-def _notes(own: Reading, claims: Sequence[Claimed], report: Report) -> None:
-    """Compare the notes: what the log's key signed must be a tree of this log; what it did not sign is named."""
-    for claim in claims:
+    def _compare_note(self, claim: Claimed) -> None:
         said = parse_claim(claim.note)
-        expected = own.hashes.get(said.size)
-        try:
-            judge_good(claim.note, own.placed)
-            signed = True
-        except BadSourceError:
-            signed = False
+        expected = self._own.hashes.get(said.size)
+        signed = is_signed(claim.note, self._own.placed)
+        if signed:
+            self._known.add(claim.submitter)
         if signed and expected == said.root:
-            report.notes += 1
-            continue
+            self._report.notes += 1
+            return
+        self._report.split |= signed and expected is not None
         what = "checkpoint" if signed else "checkpoint, not signed by this log"
-        report.split |= signed and expected is not None
-        left = None if expected is None else expected.hex()
-        report.add(Difference(said.size, what, left, said.root.hex(), claim.block, claim.transaction, claim.submitter))
+        if len(self._notes) < MOST_WRONG:
+            self._notes.append(_difference(claim, said.size, what, expected, said.root))
+
+    def finish(self) -> int:
+        """Take the differences down; return up to which index the mirror holds the log."""
+        strangers = 0
+        wrong = [
+            one for index in sorted(self._wrong) if not (index < len(self._right) and self._right[index]) for one in self._wrong[index]
+        ]
+        for one in [*wrong, *self._notes]:
+            if one.submitter in self._known:
+                self._report.add(one)
+            else:
+                strangers += 1
+        if strangers:
+            self._report.remarks.append(f"{strangers} entries and notes of strangers prove nothing, and are passed over")
+        self._report.compared = self._right.count(1)
+        gap = self._right.find(0)
+        return len(self._right) if gap < 0 else gap
+
+
+def is_signed(note: bytes, placed: Sequence[PlacedRoot]) -> bool:
+    """Tell whether a note is good by these roots."""
+    try:
+        judge_good(note, placed)
+    except BadSourceError:
+        return False
+    return True
+
+
+def _difference(claim: Claimed, index: int, what: str, expected: bytes | None, shown: bytes) -> Difference:
+    left = None if expected is None else expected.hex()
+    return Difference(index, what, left, shown.hex(), claim.block, claim.transaction, claim.submitter)

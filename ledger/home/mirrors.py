@@ -41,12 +41,18 @@ def read_mirrors(home: Home) -> tuple[Mirror, ...]:
     """Return the mirrors of a home, none without the file (blocking). CorruptError for a file that nobody wrote so."""
     path = home.path / FILE
     try:
-        found = tuple(Mirror(**one) for one in json.loads(read_text(path)))
+        return tuple(_checked(Mirror(**one)) for one in json.loads(read_text(path)))
     except NotFoundError:
         return ()
     except (ValueError, TypeError, RecursionError) as error:
         raise CorruptError(f"{path} does not say where the log is mirrored", advice="Delete it, and add the mirrors again.") from error
-    return found
+
+
+def _checked(mirror: Mirror) -> Mirror:
+    texts = isinstance(mirror.url, str) and isinstance(mirror.key, str)
+    if not texts or not isinstance(mirror.every, int | float) or not isinstance(mirror.max_gas_per_day, int | None):
+        raise TypeError(mirror)
+    return mirror
 
 
 def write_mirrors(home: Home, mirrors: Iterable[Mirror]) -> None:

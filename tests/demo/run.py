@@ -63,7 +63,11 @@ class Demo:
         stage.step("A network, and the master that serves it")
         created = stage.cli("create", "network", "demo", "--home", "master", "--url", self.url)
         stage.show(created.stdout)
+        self.prepare()
         self._start_master()
+
+    def prepare(self) -> None:
+        """Make ready what the master needs besides: nothing, where it keeps its log alone."""
 
     def _start_master(self) -> None:
         self.stage.start("master", "run", "master", "--listen", self.listen)
@@ -215,17 +219,26 @@ def _short(value: object) -> object:
     return f"{value[:48]}… ({len(value)} characters)" if isinstance(value, str) and len(value) > 64 else value
 
 
+def _demo(ledger: str) -> type[Demo]:
+    if ledger == "master":
+        return Demo
+    from tests.demo.chain import ChainDemo  # noqa: PLC0415 - it stands on this module
+
+    return ChainDemo
+
+
 def main() -> int:
     """Play the demo; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.demo.run", description="the main job of metaledger on real input")
     parser.add_argument("--full", action="store_true", help="all airports instead of 300")
+    parser.add_argument("--ledger", choices=["master", "ethereum"], default="master", help="what keeps the log beside the nodes")
     chosen = parser.parse_args()
     begin = time.perf_counter()
     stage = Stage()
     try:
         with stage:
             stage.say(f"All of this happens in {stage.place}, which goes when it ends.")
-            Demo(stage, None if chosen.full else SITES).play()
+            _demo(chosen.ledger)(stage, None if chosen.full else SITES).play()
         stage.say(
             f"\nAll {stage.kept} promises kept, in {time.perf_counter() - begin:.1f} s. Nothing is left running, nothing is left behind."
         )

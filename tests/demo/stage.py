@@ -167,9 +167,17 @@ class Stage:
         """Start a server of `home` in the background and print the command. `await_listening` waits for it."""
         arguments = (*words, "--home", home)
         self.typed(f"ledger-cli {shlex.join(arguments)} &")
-        with (self.place / f"{home}.log").open("ab") as log, self._unbroken():
-            self._servers[home] = subprocess.Popen(
-                [str(COMMAND), *arguments],
+        self._launch(home, [str(COMMAND), *arguments])
+
+    def start_program(self, name: str, *words: str) -> None:
+        """Start another program in the background and print its command."""
+        self.typed(f"{shlex.join((name, *words[1:]))} &")
+        self._launch(name, words)
+
+    def _launch(self, name: str, command: Sequence[str]) -> None:
+        with (self.place / f"{name}.log").open("ab") as log, self._unbroken():
+            self._servers[name] = subprocess.Popen(
+                command,
                 cwd=self.place,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
