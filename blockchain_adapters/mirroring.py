@@ -8,6 +8,7 @@ kill forgets nothing. Whatever keeps a mirror from going on is its own trouble: 
 from __future__ import annotations
 
 import asyncio
+import math
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -77,8 +78,13 @@ class Target(Protocol):
         """Return what keeps a transaction that has left from a block."""
         ...
 
-    def wake(self) -> None:
-        """Look after what is under way, now."""
+    @property
+    def unsettled(self) -> bool:
+        """Tell whether a transaction of ours is not final."""
+        ...
+
+    async def look(self) -> None:
+        """Look after what is under way, and return when it is known as it is."""
         ...
 
     async def carry(self, parcel: Parcel) -> Landed:
@@ -174,6 +180,7 @@ class Worker:
         self._wrote_at = 0.0
         self._note_time = 0
         self._proven = 0
+        self._gap_since = math.inf
         self._backend: MirrorBackend | None = None
 
     def wake(self) -> None:
@@ -249,7 +256,7 @@ class Worker:
         """Take one step; return how long to rest."""
         target, backend = await self._opened()
         await backend.catch_up()
-        target.wake()
+        await target.look()
         if await backend.order() is not None:
             raise OrderMovedError("the network is ordered by this chain now: there is nothing left to mirror", advice="Drop the mirror.")
         if not await self._fits(await backend.whole()):
@@ -261,7 +268,7 @@ class Worker:
         if self.mirror.paused or self.dead is not None:
             self._note(None)
             return QUIET_SECONDS
-        if target.pending or await self._reader_is_late(target):
+        if target.pending or await self._reader_is_late(target) or self._comes_back(target, now):
             self._note(target.condition)
             return QUIET_SECONDS / 4
         return await self._write(target, now)
@@ -287,6 +294,12 @@ class Worker:
         if not fits:
             self._note(ForkRiskError("the mirror holds a checkpoint of this log that the master does not know"))
         return fits
+
+    def _comes_back(self, target: Target, now: float) -> bool:
+        """Tell whether what a fork took may come back by itself: its transactions are sent again, as long as they are not final."""
+        gap = self.size < self._proven
+        self._gap_since = min(self._gap_since, now) if gap else math.inf
+        return gap and target.unsettled and now - self._gap_since < LONGEST_SECONDS
 
     async def _reader_is_late(self, target: Target) -> bool:
         cursor = await target.source.kept.cursor()

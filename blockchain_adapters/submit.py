@@ -125,6 +125,10 @@ class Submitter:
         """Look now: there is a new block, or new work."""
         self._woken.set()
 
+    async def look(self) -> None:
+        """Take one step now, and return when what is under way is known as it is."""
+        await self._beat()
+
     @property
     def unsettled(self) -> int:
         """Return how many transactions are under way or not final."""

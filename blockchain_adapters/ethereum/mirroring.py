@@ -58,9 +58,14 @@ class EthereumTarget:
         """See Target."""
         return self._writing.submitter.condition
 
-    def wake(self) -> None:
+    async def look(self) -> None:
         """See Target."""
-        self._writing.wake()
+        await self._writing.submitter.look()
+
+    @property
+    def unsettled(self) -> bool:
+        """See Target."""
+        return bool(self._writing.submitter.unsettled)
 
     async def carry(self, parcel: Parcel) -> Landed:
         """See Target."""

@@ -126,9 +126,10 @@ async def _reorg_story(scene: Mirrored, anvil: Anvil) -> None:
     await scene.network.publish("Hamar")
 
     async def whole() -> bool:
+        await asyncio.sleep(0.3)
         return await entries_of(scene.contract) == await log_of(scene)
 
-    await eventually(whole, "the chain holds the log again")
+    await eventually(whole, "the chain holds the log again", 40)
 
 
 def test_a_master_on_an_old_copy_is_stopped_by_its_mirror(founded: Path, tmp_path: Path) -> None:
