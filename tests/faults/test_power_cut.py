@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,17 @@ class Volume:
         run("mount", "-o", "loop", str(self._image), str(self.place))
 
     def unmount(self) -> None:
-        run("umount", str(self.place))
+        """Unmount, once the process that signs has followed the killed master."""
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                run("umount", str(self.place))
+            except AssertionError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
 
     def settle(self) -> None:
         """Write out what a test copied here; what a master writes it syncs by itself."""

@@ -228,7 +228,7 @@ def test_dry_run_says_the_same_and_sends_nothing(cli: Cli, load: Import) -> None
     assert (set(reasons(dry)), size(cli)) == (set(file.faults), before)
     wet = load(file.content)
     assert {**dry.json, "dry_run": False} == wet.json
-    assert size(cli) == before + 495
+    assert size(cli) - before in {495, 496}  # the log's own mark, when a minute went by
 
 
 @pytest.mark.parametrize("form", ["array", "sql"])

@@ -64,6 +64,7 @@ def test_an_opt_in_tier_runs_when_named(suite: Path) -> None:
     assert (code, "ran: bench 1\n" in out) == (0, True), out
 
 
+@pytest.mark.timeout(180)  # three runs of pytest, each with processes of its own
 @pytest.mark.parametrize("workers", [[], ["-n", "2"]])
 def test_a_missing_tier_fails_in_ci_only(suite: Path, workers: list[str]) -> None:
     (suite / "conftest.py").write_text(MISSING)
