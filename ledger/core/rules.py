@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ledger.core.canonical import AUTHORITY_KINDS, JSON, JSONObject, is_id, is_id_set, same
 from ledger.core.errors import ConflictError, FormatError
-from ledger.core.state import lookup_referrer, lookup_unique, schema_of, texts_of
+from ledger.core.state import lookup_referrer, lookup_unique, schema_in_force, texts_of
 
 if TYPE_CHECKING:
     from ledger.core.rights import Change
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def check_rules(view: StateView, change: Change) -> None:
     """Check a put or patch against the schema of its kind. Raises ConflictError, or FormatError for a bad reference."""
-    schema = schema_of(view, change.kind)
+    schema = schema_in_force(view, change.kind)
     body = change.after
     if schema is None or body is None:
         return
@@ -36,7 +36,7 @@ def check_drop(view: StateView, kind: str, policy_id: str) -> None:
         referrer = view.record(referrer_id)
         if referrer is None or referrer.body is None or referrer_id == policy_id:
             continue
-        schema = schema_of(view, referrer.kind)
+        schema = schema_in_force(view, referrer.kind)
         if schema is not None and _refuses(schema.content, referrer.body, kind, policy_id):
             raise ConflictError(f"{referrer.kind} {referrer_id} refers to it", other=referrer_id)
 

@@ -177,6 +177,12 @@ def schema_of(view: StateView, kind: str) -> Record | None:
     return None
 
 
+def schema_in_force(view: StateView, kind: str) -> Record | None:
+    """Return what `schema_of` does, from the memory of the view where it has one."""
+    (found,) = view.remember(lookup_schema(kind), lambda: (schema_of(view, kind),))
+    return found
+
+
 def trie_root(lines: Iterable[tuple[str, bytes]]) -> bytes:
     """Return T of FORMATS 8 over (id or keyid, line) pairs: ids are placed by SHA-256(id), keyids as they are."""
     return _trie(sorted((_place(name, line), hashlib.sha256(b"\x00" + line).digest()) for name, line in lines))

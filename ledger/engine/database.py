@@ -40,7 +40,8 @@ T = TypeVar("T")
 BUSY_MILLISECONDS = 5_000
 WAL_PAGES = 2_000
 WAL_BYTES = 64 * 1024 * 1024  # what one large transaction made longer is cut back to this
-CACHE_KIB = 32_768
+CACHE_KIB = 32_768  # of a reader, and of a writer in a long transaction
+SHORT_CACHE_KIB = 6_144  # of a writer else: SQLite looks at every page it holds after most commits
 SEARCHERS = 2
 
 
@@ -91,6 +92,7 @@ class Database:
         self._copied = False
         self._wal_pages = 0
         self._wal_limit = WAL_PAGES
+        self._write_cache = CACHE_KIB
         self._write_connection: apsw.Connection | None = None
         try:
             with self.wrapped():
@@ -191,10 +193,14 @@ class Database:
         self.commit()
         return result
 
-    def begin(self) -> apsw.Connection:
-        """Start a transaction that no other writer can be in. Only in the writer thread."""
+    def begin(self, *, long: bool = False) -> apsw.Connection:
+        """Start a transaction that no other writer can be in; a `long` one may change more than a few MiB. Only in the writer thread."""
         connection = self.connection
+        cache = CACHE_KIB if long else SHORT_CACHE_KIB
         with self.wrapped():
+            if cache != self._write_cache:
+                connection.pragma("cache_size", -cache)
+                self._write_cache = cache
             connection.execute("BEGIN IMMEDIATE")
         return connection
 

@@ -18,7 +18,7 @@ from ledger.engine.tables import PLACES
 from ledger.query import parse_path
 from ledger.query.evaluation import values_at
 from ledger.query.marks import MOST_INDEXES, marked_paths
-from ledger.query.plan import Index, key_of, keys_of
+from ledger.query.plan import KEY_CHARACTERS, Index, keys_of
 from ledger.query.tree import Path
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ CREATE TABLE attribute_key(
   PRIMARY KEY(number, ended, key, place)
 ) WITHOUT ROWID;
 """
+SHOWN = frozenset({"date", "id", "ledger"})  # what every policy shows, whether or not its body has it
 FILE = "INSERT OR IGNORE INTO attribute_key(number, ended, key, place) VALUES(?,?,?,?)"
 # Before the version that follows is written: the last place of the id is still that of the version which ends.
 END = (
@@ -135,20 +136,22 @@ class Filing:
         for index in indexes:
             self._of_kind.setdefault(index.kind, []).append(index)
 
-    def keys(self, record: Record) -> Iterator[tuple[int, Key]]:
-        """Yield the number of the index and the key of each value of a live record."""
-        indexes = self._of_kind.get(record.kind)
-        if indexes is None or record.body is None:
-            return
-        for index in indexes:
-            value = record.body.get(index.names[0]) if len(index.names) == 1 else None
-            if isinstance(value, str | int | float):  # as most are
-                key = key_of(value)
-                if key is not None:
-                    yield index.number, key
+    def keys(self, record: Record) -> list[tuple[int, Key]]:
+        """Return the number of the index and the key of each value of a live record."""
+        found: list[tuple[int, Key]] = []
+        body = record.body
+        if body is None:
+            return found
+        for index in self._of_kind.get(record.kind, ()):
+            names = index.names
+            value = body.get(names[0])
+            if value is None and names[0] not in body and names[0] not in SHOWN:  # most attributes that may be indexed are left out
                 continue
-            for key in keys_of(values_at(_shown(record.id, record.iat, record.body), index.names)):
-                yield index.number, key
+            if type(value) is str and len(names) == 1:  # as most are
+                found.append((index.number, value[:KEY_CHARACTERS]))
+                continue
+            found.extend([(index.number, key) for key in keys_of(values_at(_shown(record.id, record.iat, body), names))])
+        return found
 
 
 def filing_of(connection: apsw.Connection) -> Filing:

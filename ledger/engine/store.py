@@ -156,7 +156,7 @@ class Store:
     async def transaction(self) -> AsyncIterator[HeldTransaction]:
         """Hold one transaction open over several awaits: committed at the end of the block, undone if it raises."""
         async with self._database.turn() as run:
-            transaction = await run(self._begin)
+            transaction = await run(partial(self._begin, long=True))
             try:
                 with self._database.wrapped():
                     yield HeldTransaction(transaction, run)
@@ -165,8 +165,8 @@ class Store:
                 await run(self._abandon)
                 raise
 
-    def _begin(self) -> Transaction:
-        connection = self._database.begin()
+    def _begin(self, *, long: bool = False) -> Transaction:
+        connection = self._database.begin(long=long)
         try:
             with self._database.wrapped():
                 return Transaction(connection, self._tail, self._frontier, self._cache)

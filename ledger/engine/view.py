@@ -14,7 +14,7 @@ import orjson
 
 from ledger.core.canonical import AUTHORITY_KINDS, encode, sha256_hex
 from ledger.core.errors import CorruptError
-from ledger.core.state import Accepted, KeyRecord, Record, lookup_schema, lookups, schema_of, trie_root
+from ledger.core.state import Accepted, KeyRecord, Record, lookups, schema_in_force, schema_of, trie_root
 from ledger.engine.indexes import END, FILE, cut_indexes, filing_of, follow_marks, stored_indexes
 from ledger.engine.tables import PLACES
 
@@ -318,13 +318,14 @@ class WritableState(SqlState):
         schemas = {kind: self._schema(kind) for kind in accepted.reindex}
         for place, record in enumerate(accepted.records):
             self._replace(record, index * PLACES + place, text if place == 0 else None)
+        if accepted.records[0].kind in AUTHORITY_KINDS:
+            self._cache.derived.clear()
+            self.flush()
         for kind, before in schemas.items():
             self._refile(kind, before, index)
             self.flush()
             follow_marks(self._connection, kind, self._schema(kind))
-        if accepted.records[0].kind in AUTHORITY_KINDS:
-            self._cache.derived.clear()
-            self.flush()
+            self._cache.derived.clear()  # the filing is another one now
 
     def _replace(self, record: Record, place: int, text: bytes | None) -> None:
         if place // PLACES != record.index:
@@ -344,8 +345,8 @@ class WritableState(SqlState):
         schema = self._schema(record.kind)
         filing = self.remember("filing", lambda: filing_of(self._connection))
         if before is not None:
-            pending.ended.extend((number, key, record.id) for number, key in filing.keys(before))
-        pending.indexed.extend((number, 0, key, place) for number, key in filing.keys(record))
+            pending.ended.extend([(number, key, record.id) for number, key in filing.keys(before)])
+        pending.indexed.extend([(number, 0, key, place) for number, key in filing.keys(record)])
         if record.kind in _REMEMBERED_KINDS:
             self._cache.filed.clear()
         old = frozenset[str]() if before is None else lookups(before, schema)
@@ -357,7 +358,10 @@ class WritableState(SqlState):
             self._file(record.id, lookups(record, before), lookups(record, after), index)
 
     def _file(self, policy: str, old: frozenset[str], new: frozenset[str], index: int) -> None:
+        if old == new:
+            return
         pending = self._pending
+        pending.ids.add(policy)
         for lookup in old - new:
             key = lookup_key(lookup)
             pending.keys.add(key)
@@ -366,12 +370,9 @@ class WritableState(SqlState):
             key = lookup_key(lookup)
             pending.keys.add(key)
             pending.filed.append((key, policy, index))
-        if old != new:
-            pending.ids.add(policy)
 
     def _schema(self, kind: str) -> JSONObject | None:
-        found = self.filed(lookup_schema(kind))
-        return None if not found else _content(schema_of(self, kind))
+        return _content(schema_in_force(self, kind))
 
 
 def _content(record: Record | None) -> JSONObject | None:

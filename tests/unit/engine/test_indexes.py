@@ -122,6 +122,16 @@ def test_versions_that_ended_are_passed_over_now_and_found_in_the_past(store: St
     assert explained(store, "site where n = 1000")["candidates"] == 0
 
 
+def test_what_every_policy_shows_is_indexed_too(store: Store) -> None:
+    change(store, "site", "date")
+    change(store, "site", "absent")
+    put(store, "new", {"n": 1000})
+    every = found(store, "site where date != ''")
+    assert "new" in every
+    assert "new" in found(store, "site where date > '1970-01-01'")
+    assert found(store, "site where absent = 1") == []
+
+
 def test_a_query_ends_when_it_costs_too_much(store: Store) -> None:
     with pytest.raises(TooCostlyError, match="costs more than it may"):
         found(store, "site where name contains 1", Budget(steps=100))

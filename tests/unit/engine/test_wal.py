@@ -5,16 +5,24 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+import pytest
+
 from ledger.engine import database
 from ledger.engine.store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
-
-    import pytest
 
     from ledger.engine.snapshot import Snapshot
     from ledger.engine.transaction import Transaction
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store.open(tmp_path / "ledger.db", create=True)
+    yield store
+    store.close()
 
 
 def put_long(name: str, transaction: Transaction) -> None:
@@ -81,3 +89,13 @@ def test_what_a_large_transaction_made_longer_is_cut_back(tmp_path: Path, monkey
         store._database._cleaner.submit(lambda: None).result()
     assert wal.stat().st_size <= 2 * limit
     store.close()
+
+
+async def test_a_writer_keeps_much_in_memory_only_while_a_long_transaction_lasts(store: Store) -> None:
+    def cache(transaction: Transaction) -> object:
+        return transaction.connection.pragma("cache_size")
+
+    short = await store.write(cache)
+    async with store.transaction() as held:
+        assert await held.run(cache) == -database.CACHE_KIB
+    assert short == await store.write(cache) == -database.SHORT_CACHE_KIB
