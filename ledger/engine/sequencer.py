@@ -214,6 +214,10 @@ class Sequencer:
             self._ahead.put(request)
         return request.future
 
+    def take_all(self) -> None:
+        """Push nothing back from now on: whoever sends has made room for it, in an order that need not be that of its arrival here."""
+        self._queue.bounded = False
+
     def require_room(self, count: int) -> None:
         """Raise BusyError when a request of so many entries would be pushed back now, so that nobody reads it for nothing."""
         self._queue.require_room(count)

@@ -25,6 +25,7 @@ class Room:
 
     def __init__(self) -> None:
         self.entries = 0
+        self.bounded = True  # False where another process has made room for all that comes
 
     def reserve(self, count: int) -> None:
         """Make room for a request of so many entries. BusyError, with a time that differs from one to the next, when there is none."""
@@ -34,7 +35,7 @@ class Room:
     def require_room(self, count: int) -> None:
         """Raise BusyError when there is no room for a request of so many entries: worth asking before it is even read."""
         limit = LIMITS.queue if count <= SMALL else LIMITS.queue - FOR_SMALL
-        if self.entries + count > limit:
+        if self.bounded and self.entries + count > limit:
             raise BusyError("too many entries are waiting", retry_after=round(random.uniform(*RETRY_SECONDS), 3))  # noqa: S311 - jitter
 
     def release(self, count: int) -> None:

@@ -216,6 +216,7 @@ class Service(asyncio.Protocol):
         self._store = await asyncio.to_thread(partial(Store.open_held, home.database, lock, readers=READERS))
         self._sequencer = Sequencer(self._store, keys, clock=SystemClock(), observer=self)
         self._sequencer.overlaps = True
+        self._sequencer.take_all()
         self._sequencer.feed.subscribe(self._hear)
         await self._sequencer.start(accept=accept if isinstance(accept, int) else None)
         gc.freeze()

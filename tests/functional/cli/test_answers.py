@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[3]
 # test_usage.py, test_served.py, tests/unit/client/test_answers.py; test_queue.py; test_archive.py; test_revoking.py,
-# test_passphrase.py, test_rotating_….py, test_ceremony.py
+# test_passphrase.py, test_rotating_….py, test_ceremony.py; tests/chains/test_mirror_worker.py
 ELSEWHERE = (
     *("create network", "join", "get invites", "get void"),
     *("get operations", "retry operation", "drop operation"),
     *("backup", "restore", "import", "change passphrase"),
+    *("add mirror", "get mirrors", "audit"),
     *("revoke ", "rotate ", "create root", "sign root", "publish root"),
 )
 

@@ -76,3 +76,11 @@ async def test_a_request_larger_than_a_batch_is_taken_alone() -> None:
         queue.reserve(len(one.envelopes))
         queue.put(one)
     assert [queue.take(), queue.take()] == [[large], [next_one]]
+
+
+def test_a_queue_whose_room_another_made_takes_all() -> None:
+    queue = WaitingRequests()
+    queue.bounded = False
+    queue.reserve(LIMITS.queue)
+    queue.reserve(1)
+    assert queue.entries == LIMITS.queue + 1
