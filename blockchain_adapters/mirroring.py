@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from blockchain_adapters.backends import MirrorBackend
+from blockchain_adapters.mirrorbackend import MirrorBackend
 from blockchain_adapters.transactions import Parcel
 from ledger.core.errors import (
     ForkRiskError,
@@ -33,7 +33,7 @@ from ledger.home.backends import BackendScheme
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from blockchain_adapters.backends import Source
+    from blockchain_adapters.chainbackend import Source
     from blockchain_adapters.mirror import Whole
     from blockchain_adapters.transactions import Landed
     from ledger.core.ports import Clock, Observer

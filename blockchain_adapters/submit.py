@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from blockchain_adapters.transactions import NonceTakenError, Parcel, Stage
+from blockchain_adapters.waiters import Waiters, outcome, refuse, unknown
 from ledger.core.canonical import sha256_hex
 from ledger.core.envelope import parse_envelope
 from ledger.core.errors import (
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from blockchain_adapters.transactions import Chain, Landed, Prepared, Progress
     from ledger.core.ports import Clock, Observer
-    from ledger.engine.journal import Journal, Operation
+    from ledger.engine.journal import Journal
     from ledger.engine.submissions import Submission
 
 
@@ -70,14 +71,6 @@ class _Underway:
     future: asyncio.Future[Landed] | None = None
 
 
-@dataclass(slots=True)
-class _Queue:
-    """How many operations the next transaction takes: halved by refusals, doubled by success."""
-
-    most: int
-    futures: dict[int, asyncio.Future[str]] = field(default_factory=dict)
-
-
 class Submitter:
     """The one owner of a target's submissions. `start` it, `submit` to it, `close` it; for one event loop."""
 
@@ -88,7 +81,8 @@ class Submitter:
         self._submissions = Submissions(journal.database, target, self._clock)
         self._pace = Pace() if pace is None else pace
         self._underway: list[_Underway] = []
-        self._queue = _Queue(self._pace.batch)
+        self._waiters = Waiters()
+        self._most = self._pace.batch  # operations of the next transaction: halved by refusals, doubled by success
         self._turn = asyncio.Lock()
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -117,9 +111,8 @@ class Submitter:
             with suppress(asyncio.CancelledError):
                 await task
         for one in self._underway:
-            _fail(one.future, _unknown(one.row.number))
-        for number, future in self._queue.futures.items():
-            _fail(future, _unknown(number))
+            refuse(one.future, unknown(one.row.number))
+        self._waiters.leave()
 
     def wake(self) -> None:
         """Look now: there is a new block, or new work."""
@@ -154,13 +147,13 @@ class Submitter:
             for one in operations:
                 if one.state is State.DEAD:
                     await self._journal.move(one.number, State.QUEUED)
-        waiting = {one.number: self._future(one) for one in operations}
+        waiting = {one.number: self._waiters.wait_for(one) for one in operations}
         self.wake()
         await asyncio.wait(waiting.values(), timeout=self._pace.patience)
         late = [number for number, future in waiting.items() if not future.done()]
         if late:
             await self._give_up(late, len(late) == len(waiting))
-        return [_result(waiting[one.number]) for one in operations]
+        return [outcome(waiting[one.number]) for one in operations]
 
     async def carry(self, parcel: Parcel) -> Landed:
         """Send one transaction of one's own content, and return when it stands in a block.
@@ -180,7 +173,7 @@ class Submitter:
         self.wake()
         await asyncio.wait([future], timeout=self._pace.patience)
         if not future.done():
-            raise _unknown(one.row.number)
+            raise unknown(one.row.number)
         return future.result()
 
     async def retry(self, number: int) -> None:
@@ -188,27 +181,16 @@ class Submitter:
         await self._journal.move(number, State.QUEUED)
         self.wake()
 
-    def _future(self, operation: Operation) -> asyncio.Future[str]:
-        future = self._queue.futures.get(operation.number)
-        if future is None:
-            future = asyncio.get_running_loop().create_future()
-            if operation.state in (State.INCLUDED, State.FINAL):
-                future.set_result(operation.place or "")
-            else:
-                self._queue.futures[operation.number] = future
-        return future
-
     async def _give_up(self, late: list[int], nothing_moved: bool) -> None:
         """Forget what never left, if that is all there is, and say why; else say that the outcome is not known."""
         async with self._turn:
             present = [await self._journal.get(number) for number in late]
-            for number in late:
-                self._queue.futures.pop(number, None)
+            self._waiters.forget(late)
             if nothing_moved and self.condition is not None and all(one.state is State.QUEUED and not one.attempts for one in present):
                 for number in late:
                     await self._journal.drop(number)
                 raise self.condition
-        raise _unknown(late[0])
+        raise unknown(late[0])
 
     # -- the loop ------------------------------------------------------------------------------------------------
 
@@ -290,7 +272,7 @@ class Submitter:
 
     async def _failed(self, one: _Underway, progress: Progress) -> bool:
         error = progress.error or ConflictError("the chain refused the transaction")
-        _fail(one.future, error)
+        refuse(one.future, error)
         if not progress.settled:
             return False
         alone = len(one.operations) == 1
@@ -299,9 +281,9 @@ class Submitter:
         self._underway.remove(one)
         self._observer.event("chain-refused", target=self.target, transaction=one.row.place, reason=error.message)
         if dead:
-            _fail(self._queue.futures.pop(one.operations[0], None), error)
+            self._waiters.refuse(one.operations[0], error)
         elif one.operations and not isinstance(error, NonceTakenError):
-            self._queue.most = max(1, len(one.operations) // 2)
+            self._most = max(1, len(one.operations) // 2)
         return True
 
     async def _is_hopeless(self, number: int, error: LedgerError) -> bool:
@@ -311,7 +293,7 @@ class Submitter:
         """Send what waits, oldest first, while there is room."""
         moved = False
         while sum(one.row.state is State.SENT for one in self._underway) < self._pace.window:
-            found = await self._submissions.waiting(self._queue.most)
+            found = await self._submissions.waiting(self._most)
             if not found:
                 break
             try:
@@ -326,7 +308,7 @@ class Submitter:
                 self._troubles.append(error)
                 break
             else:
-                self._queue.most = min(2 * self._queue.most, self._pace.batch)
+                self._most = min(2 * self._most, self._pace.batch)
             moved = True
         return moved
 
@@ -352,28 +334,26 @@ class Submitter:
     async def _shrink(self, numbers: list[int], error: LedgerError) -> None:
         """Try less at a time; an operation that is refused alone becomes a dead letter."""
         if len(numbers) > 1:
-            self._queue.most = len(numbers) // 2
+            self._most = len(numbers) // 2
             return
         await self._submissions.bury(numbers, error.message)
         self._observer.event("chain-refused", target=self.target, operation=numbers[0], reason=error.message)
-        _fail(self._queue.futures.pop(numbers[0], None), error)
+        self._waiters.refuse(numbers[0], error)
 
     async def _refuse(self, error: LedgerError) -> None:
         """Answer those who wait for what never left and may not leave; nothing of it is kept."""
-        for number in list(self._queue.futures):
+        for number in self._waiters.numbers:
             operation = await self._journal.get(number)
             if operation.state is State.QUEUED and not operation.attempts:
                 await self._journal.drop(number)
-                _fail(self._queue.futures.pop(number), error)
+                self._waiters.refuse(number, error)
 
     def _tell(self, one: _Underway, landed: Landed | None) -> None:
         """Answer those who wait for a transaction that stands."""
         if one.future is not None and not one.future.done() and landed is not None:
             one.future.set_result(landed)
         for number in one.operations:
-            future = self._queue.futures.pop(number, None)
-            if future is not None and not future.done():
-                future.set_result(one.row.place)
+            self._waiters.answer(number, one.row.place)
 
     async def _forget(self) -> None:
         """Forget what has been final for long, now and then."""
@@ -385,22 +365,3 @@ class Submitter:
     def _check_open(self) -> None:
         if self._closed or self._task is None:
             raise NotReadyError(f"nothing is sent to {self.target} now", advice="Open the ledger again.")
-
-
-def _unknown(operation: int) -> OutcomeUnknown:
-    return OutcomeUnknown("the chain has not included it yet; it goes on in the journal", operation=str(operation))
-
-
-def _fail(future: asyncio.Future[Any] | None, error: LedgerError) -> None:
-    if future is not None and not future.done():
-        future.set_exception(error)
-        future.exception()  # whoever waited may have left: that is no error of its own
-
-
-def _result(future: asyncio.Future[str]) -> str | LedgerError:
-    error = future.exception()
-    if error is None:
-        return future.result()
-    if isinstance(error, LedgerError) and not isinstance(error, (OutcomeUnknown, AccessError)):
-        return error
-    raise error

@@ -14,8 +14,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from blockchain_adapters import direct, mirror
-from blockchain_adapters.backends import DirectBackend, MirrorBackend
 from blockchain_adapters.chainfile import ChainFile
+from blockchain_adapters.directbackend import DirectBackend
 from blockchain_adapters.ethereum.account import KEY_FILE, open_account, read_address
 from blockchain_adapters.ethereum.artifact import load_artifact
 from blockchain_adapters.ethereum.fees import GWEI, Caps
@@ -24,6 +24,7 @@ from blockchain_adapters.ethereum.reader import EthereumChain
 from blockchain_adapters.ethereum.rpc import Identity, Provider, Rpc
 from blockchain_adapters.ethereum.writer import Limits, Writer
 from blockchain_adapters.follow import Follower, agree
+from blockchain_adapters.mirrorbackend import MirrorBackend
 from blockchain_adapters.submit import Submitter
 from ledger.core.errors import ConflictError, NotFoundError, UsageError
 from ledger.core.trust import codec

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 from eth_account import Account as EthAccount
 
-from blockchain_adapters.backends import DirectBackend, MirrorBackend
 from blockchain_adapters.chainfile import ChainFile
+from blockchain_adapters.directbackend import DirectBackend
 from blockchain_adapters.ethereum.account import Account
 from blockchain_adapters.ethereum.backend import EthereumSource, start_writing
+from blockchain_adapters.mirrorbackend import MirrorBackend
 from ledger.client.embedded import SqliteBackend
 from ledger.engine.genesis import create_log
 from ledger.home.clock import SystemClock

@@ -8,9 +8,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from blockchain_adapters.backends import DirectBackend
 from blockchain_adapters.chainfile import ChainFile
 from blockchain_adapters.codec import encode
+from blockchain_adapters.directbackend import DirectBackend
 from blockchain_adapters.ethereum.backend import EthereumSource
 from ledger.client.ordered import ChainSyncer
 from ledger.core.envelope import pae, parse_envelope
