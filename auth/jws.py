@@ -109,12 +109,12 @@ class _LedgerEd25519(Algorithm):
         return public.verify(sig, msg)
 
     @staticmethod
-    def to_jwk(key_obj: Any, as_dict: bool = False) -> Any:
-        raise NotImplementedError("Keys are published by auth.tokens.jwks.")
+    def to_jwk(key_obj: Any, as_dict: bool = False) -> Any:  # noqa: ARG004 - the signature is PyJWT's
+        raise jwt.InvalidKeyError("Keys are published by auth.tokens.jwks.")
 
     @staticmethod
-    def from_jwk(jwk: Any) -> Any:
-        raise NotImplementedError("Keys never come from a token.")
+    def from_jwk(jwk: Any) -> Any:  # noqa: ARG004 - the signature is PyJWT's
+        raise jwt.InvalidKeyError("Keys never come from a token.")
 
 
 class Jws:
