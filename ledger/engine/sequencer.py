@@ -25,6 +25,7 @@ from ledger.engine.outlet import Outlet
 from ledger.engine.receipts import add_receipts
 from ledger.engine.signatures import NONE, THREADS, WORTH_IT, Checked, Good
 from ledger.engine.signing import GuardedClock, NoteSigner, SequencerKeys, Witnesses
+from ledger.engine.stateroots import StateRoots
 from ledger.engine.waiting import WaitingRequests
 
 if TYPE_CHECKING:
@@ -41,8 +42,6 @@ HEAD_FILE = "head.json"
 WINDOW_SECONDS, WINDOWS = 0.001, 6
 HALVES_FROM, PATIENCE = 16, 3  # callers who are worth two batches; windows without anybody coming back after which one goes on
 FEW, MANY = 8, 128  # receipts from the store, and from memory, up to which a thread costs more than they do
-STATE_AHEAD = 1_024  # from this `state_every` on, state roots are computed before a mark asks for them
-STATE_ROOTS_KEPT = 4
 
 
 class Sequencer:
@@ -57,13 +56,15 @@ class Sequencer:
         """Take an open, writable store. `witnesses` is needed only when the root wants a quorum."""
         self.store = store
         self.feed = Feed(Head(0, 0))
-        self.overlaps = False  # whether another process answers callers while this one commits
         self._observer = observer
         self._clock = clock
         self._signer = NoteSigner(keys)
         self._guarded = GuardedClock(clock)
         self._checked = Checked()
         self._committer = Committer(store, self._signer, self._guarded, self._checked)
+        self._state_roots = StateRoots(
+            store, self._committer.state_roots, failed=lambda error: self._event("state-root", reason=error.message)
+        )
         file = HeadFile(store.path.with_name(HEAD_FILE))
         self._guard = ForkGuard(store, file)
         self._outlet = Outlet(store, self._signer, (clock, self._guarded), file, self.feed)
@@ -74,9 +75,8 @@ class Sequencer:
         self._wake = asyncio.Event()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="verify")
         self._ahead = Ahead(self._checked, self._pool)
-        self._crowded = False
+        self._crowded = self._elsewhere = False
         self._enough = 1
-        self._state_task: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing = False
         self._stopped: LedgerError | None = None
@@ -119,10 +119,18 @@ class Sequencer:
         task, self._task = self._task, None
         if task is not None:
             await task
-            if self._state_task is not None:
-                await self._state_task
+            await self._state_roots.close()
             await self._outlet.close()
         self._pool.shutdown(wait=False)
+
+    def serve_elsewhere(self) -> None:
+        """Know from now on that another process answers the callers while this one commits, and pushes back those there is no room for.
+
+        What comes from it is taken, always. Bulk that is read in a thread arrives after small requests that were sent later, so the rule
+        that keeps some room from bulk, applied again here, would push back what has its place already.
+        """
+        self._elsewhere = True
+        self._queue.bounded = False
 
     @property
     def stopped(self) -> LedgerError | None:
@@ -214,10 +222,6 @@ class Sequencer:
             self._ahead.put(request)
         return request.future
 
-    def take_all(self) -> None:
-        """Push nothing back from now on: whoever sends has made room for it, in an order that need not be that of its arrival here."""
-        self._queue.bounded = False
-
     def require_room(self, count: int) -> None:
         """Raise BusyError when a request of so many entries would be pushed back now, so that nobody reads it for nothing."""
         self._queue.require_room(count)
@@ -273,7 +277,7 @@ class Sequencer:
         Where callers are answered elsewhere while this commits, half of all are enough and no more are taken, `others` being those who
         waited when the batch was answered: so each half is answered while the other is committed. Return how many requests to take.
         """
-        halves = self.overlaps and before + others >= HALVES_FROM
+        halves = self._elsewhere and before + others >= HALVES_FROM
         self._enough = (before + others + 1) // 2 if halves else before
         still, patience = 0, PATIENCE if halves else 1
         for _ in range(WINDOWS):
@@ -316,7 +320,7 @@ class Sequencer:
                 await self._outlet.leave(committed)
                 if committed.continued:
                     await self._continue()
-                self._compute_state_ahead(committed)
+                self._state_roots.follow(committed.start, committed.size, self._signer.root.state_every)
             await self._answer(batch, committed)
         except (OutcomeUnknown, AlarmError, InternalError) as error:
             # An unwitnessed note is an unknown outcome too, but the next batch may find the witnesses again.
@@ -368,27 +372,6 @@ class Sequencer:
     def _event(self, name: str, **facts: object) -> None:
         if self._observer is not None:
             self._observer.event(f"sequencer.{name}", **facts)
-
-    # -- state roots for marks, off the commit path --------------------------------------------------------------
-
-    def _compute_state_ahead(self, committed: Committed) -> None:
-        """When a batch passed a multiple of `state_every`, compute the state root there by time travel, in a reader thread."""
-        every = self._signer.root.state_every
-        size = committed.size - committed.size % every
-        busy = self._state_task is not None and not self._state_task.done()
-        if every >= STATE_AHEAD and committed.start < size and not busy:
-            self._state_task = asyncio.create_task(self._compute_state(size), name="state root")
-
-    async def _compute_state(self, size: int) -> None:
-        try:
-            root = await self.store.read(lambda snapshot: snapshot.state(size).state_root())
-        except LedgerError as error:
-            self._event("state-root", reason=error.message)
-            return
-        roots = self._committer.state_roots
-        roots[size] = root
-        for old in sorted(roots)[:-STATE_ROOTS_KEPT]:
-            del roots[old]
 
 
 def _unanswered(error: LedgerError) -> OutcomeUnknown:

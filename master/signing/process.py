@@ -215,8 +215,7 @@ class Service(asyncio.Protocol):
         lock = await asyncio.to_thread(WriterLock.adopt, home.lock, self._lock)
         self._store = await asyncio.to_thread(partial(Store.open_held, home.database, lock, readers=READERS))
         self._sequencer = Sequencer(self._store, keys, clock=SystemClock(), observer=self)
-        self._sequencer.overlaps = True
-        self._sequencer.take_all()
+        self._sequencer.serve_elsewhere()
         self._sequencer.feed.subscribe(self._hear)
         await self._sequencer.start(accept=accept if isinstance(accept, int) else None)
         gc.freeze()
