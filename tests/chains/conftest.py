@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.anvil import running_anvil
+from tests.support.chain_writing import opened_journal
 from tests.support.contract import Contract
 from tests.support.geth import running_geth
+from tests.support.small_network import SmallNetwork
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from ledger.engine.journal import Journal
     from tests.support.anvil import Anvil
     from tests.support.geth import Geth
 
@@ -35,3 +38,14 @@ async def geth(tmp_path: Path) -> AsyncIterator[Geth]:
 @pytest.fixture
 async def contract(anvil: Anvil) -> Contract:
     return await Contract.deploy(anvil)
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
+    async with opened_journal(tmp_path / "journal.db") as one:
+        yield one
+
+
+@pytest.fixture
+def things() -> list[bytes]:
+    return [one.entry for one in SmallNetwork().things(90)]

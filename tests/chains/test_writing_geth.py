@@ -14,41 +14,16 @@ from blockchain_adapters.ethereum.writer import Limits
 from blockchain_adapters.transactions import Parcel
 from ledger.core.errors import SizeMismatchError
 from ledger.engine.journal import State
-from tests.support.chain_writing import CONFIRMATIONS, entries_of, opened_journal, submitting
+from tests.support.chain_writing import NEVER, entries_of, has_all, settle, submitting, until
 from tests.support.contract import Contract
 from tests.support.small_network import SmallNetwork
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-
-    from blockchain_adapters.submit import Submitter
     from ledger.core.canonical import JSON
     from ledger.engine.journal import Journal
     from tests.support.geth import Geth
 
 pytestmark = pytest.mark.geth
-
-
-@pytest.fixture
-async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
-    async with opened_journal(tmp_path / "journal.db") as one:
-        yield one
-
-
-@pytest.fixture
-def things() -> list[bytes]:
-    return [one.entry for one in SmallNetwork().things(60)]
-
-
-async def settle(geth: Geth, submitter: Submitter) -> None:
-    for _ in range(200):
-        await geth.mine(CONFIRMATIONS + 1)
-        submitter.wake()
-        await asyncio.sleep(0.05)
-        if not submitter.unsettled:
-            return
-    raise AssertionError(f"not final: {submitter.condition}")
 
 
 async def test_operations_become_final(geth: Geth, journal: Journal, things: list[bytes]) -> None:
@@ -59,7 +34,7 @@ async def test_operations_become_final(geth: Geth, journal: Journal, things: lis
         assert landed.block > 0
         with pytest.raises(SizeMismatchError):
             await submitter.carry(Parcel((things[1],), expected=1))
-        await settle(geth, submitter)
+        await settle(contract, submitter)
     assert {one.state for one in await journal.select()} == {State.FINAL}
     assert await entries_of(contract) == [*things, things[0]]
 
@@ -70,7 +45,7 @@ async def test_the_largest_batch_fits_the_pool(geth: Geth, journal: Journal) -> 
     entries = [network.put(f"thing-{at}", pad=noise(at)).entry for at in range(300)]
     async with submitting(contract, journal) as submitter:
         await submitter.submit(entries)
-        await settle(geth, submitter)
+        await settle(contract, submitter)
     assert await entries_of(contract) == entries
     places = {one.place for one in await journal.select()}
     sizes = [len((await geth.call("eth_getTransactionByHash", one))["input"]) // 2 for one in places]
@@ -90,7 +65,7 @@ async def test_geths_pool_takes_the_replacement(geth: Geth, journal: Journal, th
         task = asyncio.create_task(submitter.submit(things[:3]))
         for _ in range(500):
             await asyncio.sleep(0.02)
-            found = await submitter._submissions.unsettled()
+            found = submitter.underway
             if found and len(parse_ticket(found[0].ticket).offers) > 2:
                 break
         pool = await geth.call("txpool_status")
@@ -98,26 +73,17 @@ async def test_geths_pool_takes_the_replacement(geth: Geth, journal: Journal, th
         assert submitter.condition is None
         geth.automatic = True
         await task
-        await settle(geth, submitter)
+        await settle(contract, submitter)
     assert await entries_of(contract) == things[:3]
 
 
 @pytest.mark.parametrize("depth", [1, 5])
 async def test_a_switch_of_branches_loses_nothing(geth: Geth, journal: Journal, things: list[bytes], depth: int) -> None:
     contract = await Contract.deploy(geth)
-    async with submitting(contract, journal) as submitter:
-
-        async def never(_head: int) -> int:
-            return -1
-
-        submitter._chain._final_height = never  # type: ignore[attr-defined]  # finality waits until the branch has grown
-        for at in range(0, 60, 10):
+    async with submitting(contract, journal, confirmations=NEVER) as submitter:  # finality waits until the branch has grown
+        for at in range(0, len(things), 10):
             await submitter.submit(things[at : at + 10])
         await geth.reorg(depth)
         submitter.wake()
-        for _ in range(300):
-            if await entries_of(contract) == things:
-                break
-            await asyncio.sleep(0.05)
-        assert await entries_of(contract) == things
+        await until(lambda: has_all(contract, things), "what was taken away")
     assert {one.attempts for one in await journal.select()} == {1}

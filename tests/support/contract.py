@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from eth_abi.abi import encode as abi
 from eth_account import Account
@@ -27,8 +27,8 @@ ANCHOR = keccak(text="anchor(uint64,uint64,uint64,bytes32,bytes,bytes)")[:4]
 GAS = 12_000_000
 
 
-class Node(Protocol):
-    """An anvil or a geth."""
+class Endpoint(Protocol):
+    """Where a node listens, which chain it is of, and the key of its funded account."""
 
     chain: int
     key: str
@@ -36,15 +36,22 @@ class Node(Protocol):
     @property
     def url(self) -> str: ...
 
+
+class Node(Endpoint, Protocol):
+    """An anvil or a geth."""
+
     async def call(self, method: str, *params: object) -> Any: ...
 
     async def mine(self, count: int = 1) -> None: ...
 
 
-class Contract:
-    """One contract on one node, written by its funded account. `deploy` makes it."""
+EndpointT_co = TypeVar("EndpointT_co", bound=Endpoint, covariant=True)
 
-    def __init__(self, node: Node, address: str) -> None:
+
+class ContractAt(Generic[EndpointT_co]):
+    """One contract behind one endpoint, as the code of the project gets to it."""
+
+    def __init__(self, node: EndpointT_co, address: str) -> None:
         self.node = node
         self.address = address
 
@@ -58,6 +65,18 @@ class Contract:
         """Return the order that names it."""
         return {"type": "ethereum", "chain": self.node.chain, "contract": self.address}
 
+    def rpc(self, *urls: str) -> Rpc:
+        """Return a connection to it, at further URLs too."""
+        return Rpc([*urls, self.node.url], self.address)
+
+    def view(self, provider: Provider, **options: Any) -> EthereumChain:
+        """Return it as `provider` shows it."""
+        return EthereumChain(provider, self.address, self.node.chain, **options)
+
+
+class Contract(ContractAt[Node]):
+    """One contract on one node, written by its funded account. `deploy` makes it."""
+
     @classmethod
     async def deploy(cls, node: Node, *, submitters: Sequence[str] | None = None) -> Contract:
         """Deploy a contract, open unless it is for `submitters`."""
@@ -66,14 +85,6 @@ class Contract:
             node, await send(node, artifact.bytecode + abi(["bool", "address[]"], [submitters is None, submitters or []]))
         )
         return cls(node, str(receipt["contractAddress"]).lower())
-
-    def rpc(self, *urls: str) -> Rpc:
-        """Return a connection to it, at further URLs too."""
-        return Rpc([*urls, self.node.url], self.address)
-
-    def view(self, provider: Provider, **options: Any) -> EthereumChain:
-        """Return it as `provider` shows it."""
-        return EthereumChain(provider, self.address, self.node.chain, **options)
 
     async def submit(self, payload: bytes, *, expected: int = ANYWHERE) -> str:
         """Append bytes as they are; return the transaction's hash at once."""

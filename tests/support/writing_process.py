@@ -4,37 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tests.support.chain_writing import PACE, opened_journal, submitting
-from tests.support.contract import Contract
+from tests.support.contract import ContractAt
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
+    from tests.support.contract import Endpoint
+
 BATCH = 10
 
 
+@dataclass
 class Remote:
     """The chain, as a process knows it that only writes."""
 
-    def __init__(self, url: str, chain: int, key: str) -> None:
-        self.url, self.chain, self.key = url, chain, key
-
-    async def call(self, method: str, *params: object) -> Any:
-        raise NotImplementedError
-
-    async def mine(self, count: int = 1) -> None:
-        raise NotImplementedError
+    url: str
+    chain: int
+    key: str
 
 
 def write_on(url: str, chain: int, key: str, address: str, journal: str) -> None:
     """Send what the journal holds, for ever."""
 
     async def work() -> None:
-        contract = Contract(Remote(url, chain, key), address)
+        contract = ContractAt(Remote(url, chain, key), address)
         pace = replace(PACE, batch=BATCH, first=0.002)
         async with opened_journal(Path(journal)) as opened, submitting(contract, opened, pace=pace):
             await asyncio.Event().wait()
@@ -42,7 +40,7 @@ def write_on(url: str, chain: int, key: str, address: str, journal: str) -> None
     asyncio.run(work())
 
 
-def started(contract: Contract, journal: Path) -> BaseProcess:
+def started(contract: ContractAt[Endpoint], journal: Path) -> BaseProcess:
     """Start such a process. It is forked from a server that has loaded everything already, so that a round takes no second."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
