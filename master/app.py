@@ -209,6 +209,7 @@ async def open_engine(home: Home, settings: Settings, world: World) -> Engine:
         undo.enter_context(lock)
         sequencer = await RemoteSequencer.spawn(Place(home, settings.passphrase), lock, ServiceObserver(metrics, world.log))
         undo.push_async_callback(sequencer.close)
+        await asyncio.to_thread(metrics.process, "signing", sequencer.pid)
         store = await asyncio.to_thread(Store.open, home.database, writable=False)
         undo.pop_all()
     return Engine(sequencer, store, lock, metrics, name)

@@ -103,6 +103,10 @@ class Metrics:
         """Show `read()` as the gauge `metaledger_<name>` whenever metrics are read."""
         Gauge(f"metaledger_{name}", text, registry=self.registry).set_function(read)
 
+    def process(self, name: str, number: int) -> None:
+        """Show memory, CPU time and start of another process as `metaledger_<name>_process_…`, for as long as there is one (blocking)."""
+        ProcessCollector(f"metaledger_{name}", lambda: number, registry=self.registry)
+
     def routes(self) -> tuple[Route, ...]:
         """Return the routes of the metrics listener."""
         return (Route("GET", "/metrics", self._show, "Prometheus metrics.", gives="text/plain"),)

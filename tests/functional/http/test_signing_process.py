@@ -24,9 +24,11 @@ from ledger.home.home import Home
 from ledger.home.lock import WriterLock
 from master.signing.remote import Place, RemoteSequencer
 from master.signing.wire import LENGTH
+from master.status import resident
 from tests.support.live import LiveNetwork, ledger_cli
 from tests.support.masters import Network, running_network
 from tests.support.small_network import Heard, SmallNetwork, key
+from tests.support.status_page import differing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -186,6 +188,21 @@ async def test_status_names_both_processes(running: Network) -> None:
     assert shown["process"] == os.getpid()
     assert shown["signing_process"] == running.master.sequencer.pid
     assert shown["signing_memory"] > 1_000_000
+    assert differing(shown) == set()
+
+
+async def test_metrics_show_the_signing_process_until_it_is_gone(running: Network) -> None:
+    names = [f"metaledger_signing_process_{name}" for name in ("resident_memory_bytes", "cpu_seconds_total", "start_time_seconds")]
+    process = running.master.sequencer.pid
+
+    def shown() -> list[float | None]:
+        return [running.master.metrics.registry.get_sample_value(name) for name in names]
+
+    assert all((value or 0) > 0 for value in await asyncio.to_thread(shown))
+    os.kill(process, signal.SIGKILL)
+    await running.master.sequencer.lost()
+    assert await asyncio.to_thread(shown) == [None] * 3
+    assert await asyncio.to_thread(resident, process) is None
 
 
 def test_a_master_without_its_signing_process_ends_and_says_why(own_network: LiveNetwork) -> None:

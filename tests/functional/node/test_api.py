@@ -17,6 +17,7 @@ from ledger.client.transport import Transport
 from ledger.core.backend import Entries, NewHead
 from ledger.core.errors import AuthenticationError, NotAllowedError
 from tests.support.live import LiveNetwork, Server, reaches, size_of
+from tests.support.status_page import differing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -80,6 +81,7 @@ async def test_status_metrics_and_description(live_network: LiveNetwork) -> None
     assert (status["role"], status["server"], status["network"]) == ("node", "telling", live_network.network)
     assert (status["ready"], status["freshness"], status["alarms"], status["halted"]) == (True, "fresh", [], None)
     assert status["size"] >= size
+    assert differing(status) == set()
     assert [source["url"] for source in status["sources"]] == [live_network.url]
     assert {"/checkpoint", "/v1/watch", "/v1/sync", "/v1/policies", "/v1/token"} <= described["paths"].keys()
     assert "/v1/entries" not in described["paths"]
