@@ -20,7 +20,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from OpenSSL import crypto
 
 from ledger.core.errors import FormatError, UsageError, VerificationError
 from ledger.core.limits import LIMITS
@@ -303,6 +302,8 @@ def verify_chain(chain: Sequence[x509.Certificate], anchors: Sequence[x509.Certi
     """
     if not chain:
         raise VerificationError("There is no certificate to check.")
+    from OpenSSL import crypto  # noqa: PLC0415 - 20 ms that reading a certificate need not pay
+
     try:
         store = crypto.X509Store()
         for anchor in anchors:

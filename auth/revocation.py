@@ -9,13 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-
-from auth.pki import load_chain
 from ledger.core.errors import FormatError, VerificationError
 
 if TYPE_CHECKING:
+    from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPublicKeyTypes
 
 LIST_FILE = "crl.pem"
@@ -31,6 +28,11 @@ class RevocationList:
 
 def parse_list(pem: bytes, ca: bytes) -> RevocationList:
     """Return what a list (PEM) says that one of the CAs (PEM) signed. FormatError for no list, VerificationError for one of others."""
+    from cryptography import x509  # noqa: PLC0415 - 60 ms that a home without a list need not pay
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - as above
+
+    from auth.pki import load_chain  # noqa: PLC0415 - as above
+
     try:
         found = x509.load_pem_x509_crl(pem)
         number = found.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
 from typing import TYPE_CHECKING
 
@@ -32,13 +31,15 @@ def version(invocation: Invocation) -> None:
     For example:
       ledger-cli version -o json
     """
-    import apsw  # noqa: PLC0415 - no other command of this file needs it
+    from importlib import metadata  # noqa: PLC0415 - no other command needs these
+
+    import apsw  # noqa: PLC0415 - as above
 
     facts = {
-        "metaledger": importlib.metadata.version("metaledger"),
+        "metaledger": metadata.version("metaledger"),
         "python": platform.python_version(),
         "sqlite": apsw.sqlite_lib_version(),
-        **{name: importlib.metadata.version(name) for name in ("aiohttp", "cryptography", "PyNaCl")},
+        **{name: metadata.version(name) for name in ("aiohttp", "cryptography", "PyNaCl")},
     }
     output.one(facts, invocation.form)
 

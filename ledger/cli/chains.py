@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from ledger.core.errors import UsageError
-from ledger.home.backends import adapter_of
 from ledger.home.home import Home
 
 from . import output
@@ -51,6 +50,8 @@ def account(invocation: Invocation, key: Path | None, *, ask_passphrase: bool) -
       ledger-cli create account --ask-passphrase
       METALEDGER_PASSPHRASE_FILE=/run/secrets/phrase ledger-cli create account -o id
     """
+    from ledger.home.backends import adapter_of  # noqa: PLC0415 - what the other commands need not load
+
     with adapter_of("ethereum"):
         from blockchain_adapters.ethereum.account import create_account  # noqa: PLC0415 - an extra: only who asks for it needs it
 
@@ -103,6 +104,8 @@ def contract(
     """
     if anybody and submitters:
         raise UsageError("--anybody and --submitter exclude each other")
+    from ledger.home.backends import adapter_of  # noqa: PLC0415 - what the other commands need not load
+
     with adapter_of("ethereum"):
         from blockchain_adapters.ethereum import deploy  # noqa: PLC0415 - an extra: only who asks for it needs it
 

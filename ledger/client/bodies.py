@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import zstandard
@@ -11,12 +12,24 @@ from ledger.core.errors import FormatError, TooLargeError
 from ledger.core.limits import LIMITS, MIB
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import aiohttp
 
 ZSTD = "zstd"
 CAP = LIMITS.request + LIMITS.entry
 WINDOW = 8 * MIB
 AT_ONCE = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer: `received` counts the bytes of the body as they came, packed or not."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    received: int = 0
 
 
 async def read_body(response: aiohttp.ClientResponse, asked: str) -> tuple[bytes, int]:

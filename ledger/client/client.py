@@ -25,7 +25,7 @@ from ledger.client.delivery import TARGET, WAITING, Deliverer, Delivery, open_jo
 from ledger.client.exporting import write_edgelake
 from ledger.client.importing import Importer
 from ledger.client.indexing import change_index, explain_query, list_indexes
-from ledger.client.joining import new_invite
+from ledger.client.inviting import new_invite
 from ledger.client.kinds import Breaks, Kinds
 from ledger.client.outstanding import JournalSlips, NoSlips
 from ledger.client.past import Compared, Rights, compare, rights_at

@@ -41,7 +41,8 @@ from .transport import error_from_problem, parse_object
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
-    from .transport import Reply, Transport
+    from .bodies import Reply
+    from .transport import Transport
 
 ENVELOPE = "application/vnd.dsse.envelope.v1+json"
 JSON_LINES = "application/jsonl"

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from auth.join import JoinToken, parse_join_token
-from auth.keystore import KeyStore, generate_key
-from auth.pki import fingerprint, load_chain
+from auth.keystore import KeyStore
 from auth.tls import client_context, pin_ca
 from ledger.client.answers import Joined
 from ledger.client.authoring import Wish, bind, seal
 from ledger.client.certificates import obtain_certificate
 from ledger.client.https import HttpsBackend
-from ledger.client.place import MEMBER, KeyAssertions, Place
+from ledger.client.place import MEMBER, KeyAssertions
 from ledger.client.sync import Syncer
 from ledger.client.transport import Transport
 from ledger.core.backend import Refused
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ledger.client.sync import Progress
-    from ledger.core.canonical import JSON, JSONObject
+    from ledger.core.canonical import JSONObject
     from ledger.core.keys import PrivateKey
     from ledger.core.ports import Clock
     from ledger.core.state import Record
@@ -47,19 +46,6 @@ LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 HTTPS_PORT = 443
 # What a join that stopped half way leaves in a home, and what file systems put into an empty directory.
 LEFTOVERS = frozenset({"keys", "tls", "evidence", "ledger.db", "ledger.db-shm", "ledger.db-wal", "lock", "head.json", "lost+found"})
-
-
-def new_invite(place: Place, network: str, who: tuple[str, str, tuple[str, ...]], ttl: int) -> tuple[Wish, JoinToken, PrivateKey]:
-    """Return the wish for an invite, its join token, and the invite's key, which signs too. `who`: name, type, permissions."""
-    name, member_type, permissions = who
-    if place.embedded:
-        raise UsageError("nobody can join an embedded ledger: it has no server")
-    key = generate_key()
-    expires = format_time(int(place.clock.now()) + ttl)
-    rights: list[JSON] = [*permissions] or [f"permissions.{member_type}"]
-    body: JSONObject = {"name": name, "type": member_type, "key": key.public.text, "permissions": rights, "expires": expires}
-    ca = fingerprint(load_chain(place.home.ca_file.read_bytes())[0]) if place.home.ca_file.exists() else None
-    return Wish("put", "invite", derive_id("invite", body), body), JoinToken(network, place.url.text, ca, key, expires), key
 
 
 async def join_home(

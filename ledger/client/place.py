@@ -8,11 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from auth.assertions import make_assertion
 from auth.keystore import KeyStore
-from auth.succession import FORMER, anchors
-from auth.tls import client_context, find_successor
-from auth.tokens import Site
 from ledger.client.authoring import Author
 from ledger.client.https import HttpsBackend
 from ledger.client.moving import Moving, read_moved
@@ -51,6 +47,9 @@ class KeyAssertions:
 
     def assertion(self, server: str) -> str:
         """Return a fresh single-use assertion for that server."""
+        from auth.assertions import make_assertion  # noqa: PLC0415 - what asks no server need not load JWT
+        from auth.tokens import Site  # noqa: PLC0415 - as above
+
         return make_assertion(self.signer.public.keyid, self.signer, Site(self.network, server), self.clock.now())
 
 
@@ -172,12 +171,16 @@ class Place:
 
     def tls(self, ca: bytes | None = None) -> ssl.SSLContext:
         """Return the context that trusts the network's CA, as pinned here; the system's CAs where none is pinned."""
+        from auth.tls import client_context  # noqa: PLC0415 - 0.1 s that what asks no server need not pay
+
         return client_context(self.trusted() if ca is None else ca)
 
     def trusted(self) -> bytes | None:
         """Return the CAs that are pinned here (PEM), None where none is."""
         if not self.home.ca_file.exists():
             return None
+        from auth.succession import FORMER, anchors  # noqa: PLC0415 - as in tls
+
         former = self.home.tls / FORMER
         return anchors(self.home.ca_file.read_bytes(), former.read_bytes() if former.exists() else b"", self.clock.now())
 
@@ -185,6 +188,9 @@ class Place:
         """Pin the CA that followed the pinned one, if the server at `url` shows that; return the context that trusts it, else None."""
         if not await asyncio.to_thread(self.home.ca_file.exists):
             return None
+        from auth.succession import FORMER  # noqa: PLC0415 - as in tls
+        from auth.tls import find_successor  # noqa: PLC0415 - as in tls
+
         parts = urlsplit(url)
         before = await asyncio.to_thread(self.home.ca_file.read_bytes)
         found = await find_successor((parts.hostname or "", parts.port or HTTPS_PORT), before, self.clock.now())

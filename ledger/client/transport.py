@@ -7,16 +7,14 @@ that server, so that no server can spend it at another one (docs/http-api.md).
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import urlencode
 
-import aiohttp
 import orjson
 
-from ledger.client.bodies import read_body, refuse_other_coding
-from ledger.client.peer import AwayError, Connector, DistrustedError, OtherServerError, common_name, proxy_for
+from ledger.client.bodies import Reply, read_body, refuse_other_coding
+from ledger.client.peer import AwayError, DistrustedError, OtherServerError, common_name
 from ledger.core.errors import (
     AuthenticationError,
     BusyError,
@@ -37,8 +35,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
     from types import TracebackType
 
-CONNECT_SECONDS = 10.0
-TOTAL_SECONDS = 60.0
+    import aiohttp
+
+    from ledger.client.wire import Wire
+
 RENEW_BEFORE_SECONDS = 30.0
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
@@ -54,16 +54,6 @@ class Assertions(Protocol):
     def assertion(self, server: str) -> str:
         """Return a fresh single-use JWT for the server of that name (blocking: the key may be read anew)."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """One answer: `received` counts the bytes of the body as they came, packed or not."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    received: int = 0
 
 
 class Transport:
@@ -93,7 +83,7 @@ class Transport:
         self._context = context
         self._assertions = assertions
         self._closed = False
-        self._session: aiohttp.ClientSession | None = None
+        self._wire: Wire | None = None
         self._token: tuple[str, float] | None = None
         self._fixed = bearer
         self._token_lock = asyncio.Lock()
@@ -109,19 +99,14 @@ class Transport:
         self._closed = True
         await self._hang_up()
 
-    def _open(self) -> aiohttp.ClientSession:
+    def _open(self) -> Wire:
         if self._closed:
             raise NotReadyError(f"the connection to {self.base} is closed", advice="Open the ledger again.")
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=Connector(self._context, self._admit),
-                timeout=aiohttp.ClientTimeout(total=TOTAL_SECONDS, sock_connect=CONNECT_SECONDS),
-                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                proxy=proxy_for(self.base),
-            )
-        return self._session
+        if self._wire is None:
+            from ledger.client.wire import Wire  # noqa: PLC0415 - the HTTP library takes 0.2 s to load, and most reads ask no server
+
+            self._wire = Wire(self.base, self._context, self._admit)
+        return self._wire
 
     async def get(self, path: str, *, headers: Mapping[str, str] | None = None, private: bool = True) -> Reply:
         """GET `path`; with a token when `private` and an identity is known. 304 is an answer, not an error."""
@@ -183,7 +168,7 @@ class Transport:
         await self._hang_up()
 
     async def _hang_up(self) -> None:
-        before, self._session = self._session, None
+        before, self._wire = self._wire, None
         if before is not None:
             await before.close()
 
@@ -199,20 +184,7 @@ class Transport:
         return await self._send(method, path, headers=headers, body=body)
 
     async def _send(self, method: str, path: str, *, headers: Mapping[str, str], body: bytes | None) -> Reply:
-        try:
-            async with self._open().request(method, self.base + path, headers=headers, data=body, allow_redirects=False) as response:
-                text, came = await read_body(response, headers.get("Accept-Encoding", ""))
-                return Reply(response.status, {name.lower(): value for name, value in response.headers.items()}, text, came)
-        except aiohttp.ClientConnectorCertificateError as error:
-            raise DistrustedError(self.base, error) from error
-        except aiohttp.ClientConnectorError as error:
-            raise AwayError(UnreachableError(f"cannot connect to {self.base}: {error.strerror or error}")) from error
-        except aiohttp.ConnectionTimeoutError as error:
-            raise AwayError(UnreachableError(f"cannot connect to {self.base}: no answer within {CONNECT_SECONDS:.0f} s")) from error
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            if method == "POST":
-                raise OutcomeUnknown(f"{self.base} did not answer: {_words(error)}", operation=path) from error
-            raise UnreachableError(f"{self.base} did not answer: {_words(error)}") from error
+        return await self._open().request(method, path, headers=headers, body=body)
 
     def _admit(self, certificate: Mapping[str, Any]) -> None:
         """Let requests go to the server of that certificate, or raise: before its name is known to be right it hears nothing."""
@@ -276,37 +248,31 @@ class Transport:
 
     async def _watched(self, path: str, headers: Mapping[str, str], idle_seconds: float) -> aiohttp.ClientResponse:
         """Begin a long answer; a token that counts no more is bought anew, once."""
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=idle_seconds)
         sent = {**headers, **await self._bearer()}
-        response = await self._open().get(self.base + path, headers=sent, timeout=timeout, allow_redirects=False)
+        response = await self._open().begin(path, headers=sent, idle_seconds=idle_seconds)
         if response.status == HTTPStatus.UNAUTHORIZED and "Authorization" in sent:
             response.release()
             self._token = None
             sent = {**headers, **await self._bearer()}
-            response = await self._open().get(self.base + path, headers=sent, timeout=timeout, allow_redirects=False)
+            response = await self._open().begin(path, headers=sent, idle_seconds=idle_seconds)
         return response
 
     async def stream(self, path: str, *, headers: Mapping[str, str], idle_seconds: float) -> AsyncGenerator[bytes, None]:
         """Yield the raw chunks of a long answer; raise `UnreachableError` when it breaks or stays silent too long."""
         try:
-            async with await self._watched(path, headers, idle_seconds) as response:
-                if response.status != HTTPStatus.OK:
-                    text, came = await read_body(response, "")
-                    raise problem_error(Reply(response.status, dict(response.headers), text, came))
-                refuse_other_coding(response)
-                async for chunk in response.content.iter_any():
-                    yield chunk
+            with self._open().listening():
+                async with await self._watched(path, headers, idle_seconds) as response:
+                    if response.status != HTTPStatus.OK:
+                        text, came = await read_body(response, "")
+                        raise problem_error(Reply(response.status, dict(response.headers), text, came))
+                    refuse_other_coding(response)
+                    async for chunk in response.content.iter_any():
+                        yield chunk
         except OtherServerError as other:
             self._adopt(other.peer)
             raise UnreachableError(f"another server answers at {self.base} now") from other
         except AwayError as away:
             raise away.error from away
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise UnreachableError(f"{self.base} did not answer: {_words(error)}") from error
-
-
-def _words(error: BaseException) -> str:
-    return str(error) or type(error).__name__
 
 
 def parse_object(body: bytes) -> dict[str, Any]:

@@ -15,8 +15,9 @@ import pytest
 import uvloop
 from cryptography import x509
 
+from auth.onlooker import fetch_chain
 from auth.pki import CertificateAuthority, Revoked, common_name, encode_tls_key, fingerprint, make_request, new_tls_key, parse_request
-from auth.tls import ServerIdentity, check_server, client_context, fetch_chain, pin_ca
+from auth.tls import ServerIdentity, check_server, client_context, pin_ca
 from ledger.core.errors import UnreachableError, VerificationError
 from ledger.home.clock import SystemClock
 from ledger.home.files import create_file, write_file

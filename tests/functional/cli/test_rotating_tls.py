@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from auth.onlooker import fetch_chain
 from auth.pairs import replace_pair
 from auth.pki import CertificateAuthority, CertificateRequest, encode_tls_key, fingerprint, load_chain, new_tls_key
 from auth.succession import is_under
-from auth.tls import fetch_chain
 from ledger.home.clock import SystemClock
 from ledger.home.home import Home
 from tests.functional.cli.test_revoking import invited, joined

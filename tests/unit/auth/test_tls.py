@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from auth import tls
+from auth import onlooker, tls
 from auth.pki import CertificateAuthority, encode_tls_key, make_request, new_tls_key, parse_request
 from auth.tls import ServerIdentity, client_context, connection_error
 from ledger.core.errors import FormatError, NotFoundError, UnreachableError, UsageError, VerificationError
@@ -51,12 +51,12 @@ def test_client_trusts_the_given_cas_alone(ca: CertificateAuthority) -> None:
 
 
 def test_no_parameter_turns_verification_off() -> None:
-    names = {name for _, function in inspect.getmembers(tls, callable) for name in _parameters(function)}
+    names = {name for module in (tls, onlooker) for _, function in inspect.getmembers(module, callable) for name in _parameters(function)}
     assert not {name for name in names if any(word in name for word in ("verify", "insecure", "check", "trust"))}
 
 
 def _parameters(function: object) -> set[str]:
-    if getattr(function, "__module__", "") != tls.__name__ or not callable(function):
+    if getattr(function, "__module__", "") not in (tls.__name__, onlooker.__name__) or not callable(function):
         return set()
     return set(inspect.signature(function).parameters)
 

@@ -10,9 +10,9 @@ import orjson
 import pytest
 
 from ledger.client import https as client_https
+from ledger.client.bodies import Reply
 from ledger.client.https import HttpsBackend, backoff, batches, log_event, placed, result_of
 from ledger.client.sse import Event
-from ledger.client.transport import Reply
 from ledger.core.backend import Entries, NewHead, Placed, Refused
 from ledger.core.checkpoint import Checkpoint
 from ledger.core.envelope import parse_envelope

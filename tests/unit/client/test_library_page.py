@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ledger.client import copy, embedded, https, publishing, transport
+from ledger.client import copy, embedded, https, publishing, wire
 from ledger.core.limits import LIMITS
 from tests.support.api_reference import PAGE, calls, page
 
@@ -18,8 +18,8 @@ def test_the_page_holds_the_reference_of_every_call() -> None:
 def test_the_times_on_the_page_are_those_of_the_program() -> None:
     table = PAGE.read_text().partition("## Time-outs")[2].partition("\n## ")[0]
     assert [float(number) for number in re.findall(r"\| ([\d.]+) \|$", table, re.MULTILINE)] == [
-        transport.CONNECT_SECONDS,
-        transport.TOTAL_SECONDS,
+        wire.CONNECT_SECONDS,
+        wire.TOTAL_SECONDS,
         2.5 * LIMITS.heartbeat_seconds,
         https.PATIENCE_SECONDS,
         copy.PATIENCE_SECONDS,

@@ -8,10 +8,10 @@ import orjson
 import pytest
 import zstandard
 
-from ledger.client.bodies import CAP, inflate
+from ledger.client.bodies import CAP, Reply, inflate
 from ledger.client.https import result_of
-from ledger.client.peer import proxy_for
-from ledger.client.transport import Reply, error_from_problem, parse_object, problem_error
+from ledger.client.transport import error_from_problem, parse_object, problem_error
+from ledger.client.wire import proxy_for
 from ledger.core.backend import Refused
 from ledger.core.errors import BusyError, ConflictError, FormatError, LedgerError, TooLargeError, UnavailableError
 
