@@ -132,6 +132,13 @@ def test_simple_commands_do_not_load_the_network_stack() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_reading_a_copy_loads_nothing_that_speaks_to_a_server() -> None:
+    stack = ("aiohttp", "OpenSSL", "cryptography.x509", "jwt")
+    probe = f"import sys, ledger.client.client; print([name for name in {stack} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_the_commands_of_the_readme_end_in_a_verified_receipt(tmp_path: Path) -> None:
     blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     (block,) = [block for block in blocks if "create network" in block]
