@@ -194,8 +194,3 @@ class Snapshot:
         """Return a stored fact, None if there is none of that name."""
         row = self.connection.execute("SELECT value FROM meta WHERE name=?", (name,)).fetchone()
         return None if row is None else row[0]
-
-    def outbox(self, start: int = 0, *, most: int = LIMITS.page) -> Iterator[tuple[int, bytes]]:
-        """Yield `(size, note)` of committed batches from `start` on, for mirrors."""
-        rows = self.connection.execute("SELECT idx, note FROM outbox WHERE idx>=? ORDER BY idx LIMIT ?", (start, most))
-        yield from rows

@@ -132,10 +132,6 @@ class Transaction(Snapshot):
         self._cache.clear()
         return change(self.connection)
 
-    def put_outbox(self, size: int, note: bytes) -> None:
-        """Store that a batch up to `size` waits for the mirrors, with the note that signs it."""
-        self.connection.execute("INSERT OR REPLACE INTO outbox(idx, note) VALUES(?,?)", (size, note))
-
     def pin(self, network: str) -> None:
         """Pin the network id. UsageError when this ledger is of another one."""
         present = self.view.network
@@ -157,7 +153,6 @@ class Transaction(Snapshot):
         self.connection.execute("DELETE FROM node WHERE place >= ?", (node_count(size),))
         self.connection.execute("DELETE FROM void WHERE idx >= ?", (size,))
         self.connection.execute("DELETE FROM checkpoint WHERE size > ?", (size,))
-        self.connection.execute("DELETE FROM outbox WHERE idx > ?", (size,))
         # Rows of `digest` from `size` on stay: a hit there is refuted by the entry. The mark of what is complete goes back.
         self.connection.execute("UPDATE meta SET value=? WHERE name=? AND value>?", (size, DIGESTS, size))
         self.connection.execute("DELETE FROM meta WHERE name=? AND value>?", (MARKED, size))

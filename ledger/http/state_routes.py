@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from ledger.http.log_routes import Reads, Sharing
 
 ENVELOPE_TYPE = "application/vnd.dsse.envelope.v1+json"
-MAX_ROOT = 10_000
 
 Marks = Callable[[], Mapping[str, object]]
 

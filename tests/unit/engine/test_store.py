@@ -226,11 +226,9 @@ def test_a_roll_back_takes_everything_above_with_it(store: Store) -> None:
     late = network.put("a", n=2)
     fill(store, [late, forged])
     store.write_now(lambda transaction: transaction.put_checkpoint(6, b"note"))
-    store.write_now(lambda transaction: transaction.put_outbox(6, b"note"))
     store.write_now(lambda transaction: transaction.roll_back(4))
     assert store.read_now(lambda snapshot: (snapshot.head(), snapshot.state().state_root())) == before
     assert store.read_now(lambda snapshot: snapshot.voids()) == []
-    assert store.read_now(lambda snapshot: list(snapshot.outbox())) == []
     assert store.read_now(lambda snapshot: snapshot.checkpoint()) is None
     assert store.read_now(lambda snapshot: snapshot.find(late.statement.digest)) is None
     for wrong in (-1, 5):
