@@ -149,6 +149,11 @@ async def _plain(first: Backend, second: Backend, network: str, progress: Callab
     for index, (left, right) in enumerate(zip(one.digests, other.digests, strict=False)):
         if left != right:
             report.add(Difference(index, "entry", left.hex(), right.hex()))
+    report.remarks.extend(
+        f"the {which} is the ledger of another network than this home's"
+        for which, read in (("first", one), ("second", other))
+        if read.digests and not read.placed
+    )
     if report.sizes[0] != report.sizes[1]:
         report.remarks.append(f"one has {abs(report.sizes[0] - report.sizes[1])} entries more")
     both = [note for note in (one.note, other.note) if note is not None and is_signed(note, one.placed)]

@@ -110,3 +110,14 @@ async def test_two_trees_of_one_key_are_a_split(tmp_path: Path) -> None:
     assert {difference.transaction for difference in turned.differences} == {"0x5"}
     await one.close()
     await two.close()
+
+
+async def test_a_ledger_of_another_network_is_called_one(tmp_path: Path) -> None:
+    network, foreign = SmallNetwork(), SmallNetwork(name="elsewhere")
+    (tmp_path / "other").mkdir()
+    log, other = await opened(tmp_path, network, "a"), await opened(tmp_path / "other", foreign, "a")
+    said = "the second is the ledger of another network than this home's"
+    assert (await audit(log, other, network.id)).remarks == [said]
+    assert (await audit(log, log, network.id)).remarks == []
+    await log.close()
+    await other.close()
