@@ -26,9 +26,13 @@ def size_at(snapshot: Snapshot, at: int | str | None) -> int:
     try:
         wanted = int(at)
     except ValueError as error:
-        raise UsageError(f"{at!r} is neither a tree size nor a time such as 2026-01-31T12:00:00Z") from error
+        raise UsageError(
+            f"{at!r} is neither a tree size nor a time such as 2026-01-31T12:00:00Z",
+            advice=f"Give a size from 0 to {size}, or a time in UTC.",
+        ) from error
     if not 0 <= wanted <= size:
-        raise UsageError(f"the log has {size} entries; {wanted} is no size of it", size=size)
+        advice = f"Give a size from 0 to {size}; what the copy does not have yet, `ledger-cli sync` fetches."
+        raise UsageError(f"the log has {size} entries; {wanted} is no size of it", advice=advice, size=size)
     return wanted
 
 
@@ -37,7 +41,8 @@ def _size_at_time(snapshot: Snapshot, wanted: int, shown: str) -> int:
     versions = snapshot.history(MARK)
     earlier = [version for version in versions if _mark_time(version) <= wanted]
     if not earlier:
-        raise NotFoundError(f"the log has no mark as early as {shown}")
+        first = f"; its first is of {versions[0].record.content['time']}" if versions else ""
+        raise NotFoundError(f"the log has no mark as early as {shown}{first}", advice="Ask for a later time, or for a tree size.")
     until = earlier[-1].until
     return snapshot.head().size if until is None else until
 

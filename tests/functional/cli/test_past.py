@@ -70,6 +70,18 @@ def test_what_cannot_be_compared_is_said(reader: Cli, words: list[str], code: in
     assert (ran.code, said in ran.err) == (code, True), ran.err
 
 
+@pytest.mark.parametrize(
+    ("at", "helps"),
+    [
+        ("yesterday", "Give a size from 0 to"),
+        ("1000000", "`ledger-cli sync` fetches"),
+        ("1970-01-01T00:00:00Z", "Ask for a later time, or for a tree size."),
+    ],
+)
+def test_a_place_that_is_none_says_which_there_are(reader: Cli, at: str, helps: str) -> None:
+    assert helps in reader("get", "operator", "--at", at).err
+
+
 async def given(network: LiveNetwork, who: str, at: int | None = None) -> dict[str, list[str]]:
     """Return the ids of the permissions that a member has, each with what gives it."""
     async with network.client() as client:
