@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from ledger.core.errors import EXIT_CODE, ConflictError, LedgerError, UnavailableError, UsageError
+from ledger.core.errors import EXIT_CODE, ConflictError, LedgerError, UsageError
 from ledger.core.limits import LIMITS
 from ledger.home.clock import SystemClock
+from ledger.home.files import unwritable
 from ledger.home.home import Home
 
 from . import output
@@ -131,7 +132,7 @@ def export(invocation: Invocation, path: Path | None, file_format: str) -> None:
             with _whole_file(path) as file:
                 return await write(client, file.write)
 
-    output.note(run(work()) + ("" if to_stdout else f" written to {path}"))
+    output.note(run(work()) + ("" if to_stdout else f", written to {path}"))
 
 
 async def _write_whole(client: LedgerClient, sink: Callable[[bytes], object]) -> str:
@@ -146,7 +147,7 @@ async def _write_whole(client: LedgerClient, sink: Callable[[bytes], object]) ->
 async def _write_policies(client: LedgerClient, sink: Callable[[bytes], object]) -> str:
     with output.progress(await client.copy.size(), "exporting", show=True) as advance:
         exported = await client.export_edgelake(sink, advance)
-    return f"{exported.policies} policies at size {exported.size}, without {exported.authority} of this network's authority,"
+    return f"{exported.policies} policies at size {exported.size}, without {exported.authority} of this network's authority"
 
 
 @contextmanager
@@ -162,7 +163,7 @@ def _whole_file(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         draft.rename(path)
     except OSError as error:
-        raise UnavailableError(f"cannot write {path}: {error.strerror}") from error
+        raise unwritable(path, error) from error
     finally:
         draft.unlink(missing_ok=True)
 
@@ -226,6 +227,8 @@ def _import_policies(invocation: Invocation, file: Path, *, dry_run: bool) -> in
         output.one({name: value for name, value in facts.items() if name != "faults"}, "table")
     for one in imported.left:
         output.note(output.line(one.text()))
+    if imported.left:
+        output.note(f"{len(imported.left)} left out: mend them in the file and import it again; -o json has them in `faults`")
     if dry_run:
         output.note("nothing was sent: this is what an import would do now")
     return EXIT_CODE[LedgerError] if imported.left else 0

@@ -184,8 +184,8 @@ class BusyError(UnavailableError):
 
     code = "busy"
 
-    def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
-        super().__init__(message, retry_after=retry_after)
+    def __init__(self, message: str, *, retry_after: float = 1.0, advice: str | None = None) -> None:
+        super().__init__(message, advice=advice, retry_after=retry_after)
         self.retry_after = retry_after
 
 

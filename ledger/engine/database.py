@@ -29,7 +29,7 @@ from ledger.core.errors import (
     OutcomeUnknown,
     UnavailableError,
 )
-from ledger.home.files import sync_directory
+from ledger.home.files import sync_directory, unwritable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -331,7 +331,7 @@ def create_empty(path: Path) -> None:
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except OSError as error:
-        raise UnavailableError(f"cannot write {path}: {error.strerror}") from error
+        raise unwritable(path, error) from error
 
 
 def remove(path: Path) -> None:

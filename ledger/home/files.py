@@ -6,6 +6,7 @@ new one. Its mode is exactly the one asked for, whatever the umask. Nothing here
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
@@ -23,6 +24,21 @@ SECRET_LIMIT = 64 * 1024  # bytes; a key has 120, a certificate chain some thous
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
+def unwritable(path: Path, error: OSError, *, what: str = "cannot write") -> UnavailableError:
+    """Return the error for a file that the system does not let us write, with what to do about it."""
+    advice = {
+        errno.ENOSPC: "Free some space, then try again.",
+        errno.EDQUOT: "Free some space, or raise the quota; then try again.",
+        errno.EFBIG: "Raise the limit on the size of files, then try again.",
+        errno.EROFS: "Nothing can be written there: mount it for writing, or name another place.",
+        errno.EACCES: "Let this user write there, or name another place.",
+        errno.EPERM: "Let this user write there, or name another place.",
+        errno.ENOENT: "Make the directory first, or name another place.",
+        errno.ENOTDIR: "Name a place in a directory.",
+    }
+    return UnavailableError(f"{what} {path}: {error.strerror}", advice=advice.get(error.errno or 0))
+
+
 def create_file(path: Path, content: bytes, *, mode: int = PRIVATE) -> None:
     """Write a new file, durable when this returns. ConflictError if `path` exists, UnavailableError when the system refuses."""
     draft = _draft(path, content, mode)
@@ -31,7 +47,7 @@ def create_file(path: Path, content: bytes, *, mode: int = PRIVATE) -> None:
     except FileExistsError as error:
         raise ConflictError(f"{path} exists already; it is not overwritten.", advice="Move it away first, or use it.") from error
     except OSError as error:
-        raise UnavailableError(f"cannot write {path}: {error.strerror}") from error
+        raise unwritable(path, error) from error
     finally:
         draft.unlink(missing_ok=True)
     sync_directory(path.parent)
@@ -44,7 +60,7 @@ def write_file(path: Path, content: bytes, *, mode: int = PRIVATE) -> None:
         draft.replace(path)
     except OSError as error:
         draft.unlink(missing_ok=True)
-        raise UnavailableError(f"cannot write {path}: {error.strerror}") from error
+        raise unwritable(path, error) from error
     sync_directory(path.parent)
 
 
@@ -54,7 +70,7 @@ def _draft(path: Path, content: bytes, mode: int) -> Path:
     try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     except OSError as error:
-        raise UnavailableError(f"cannot write {path}: {error.strerror}") from error
+        raise unwritable(path, error) from error
     try:
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(descriptor, mode)  # whatever the umask
@@ -63,7 +79,7 @@ def _draft(path: Path, content: bytes, mode: int) -> Path:
             os.fsync(descriptor)
     except OSError as error:
         draft.unlink(missing_ok=True)
-        raise UnavailableError(f"cannot write {path}: {error.strerror}") from error
+        raise unwritable(path, error) from error
     return draft
 
 
@@ -91,7 +107,7 @@ def read_text(path: Path, *, limit: int = TEXT_LIMIT) -> str:
     except FileNotFoundError as error:
         raise NotFoundError(f"no file {path}") from error
     except OSError as error:
-        raise UnavailableError(f"cannot read {path}: {error.strerror}") from error
+        raise UnavailableError(f"cannot read {path}: {error.strerror}", advice="Check the path, and who may read it.") from error
     if len(content) > limit:
         raise TooLargeError(f"{path} is larger than {limit} bytes")
     try:

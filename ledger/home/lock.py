@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from ledger.core.errors import BusyError, UnavailableError
+from ledger.home.files import unwritable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +52,7 @@ class WriterLock:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         except OSError as error:
-            raise UnavailableError(f"cannot open the lock file {path}: {error.strerror}") from error
+            raise unwritable(path, error, what="cannot open the lock file") from error
         try:
             _lock(descriptor, path, time.monotonic() + wait_seconds)
             lock = cls(path, descriptor)
@@ -116,7 +117,10 @@ def _lock(descriptor: int, path: Path, deadline: float) -> None:
         if time.monotonic() >= deadline:
             holder = read_holder(path)
             who = "another process" if holder is None else f"process {holder.pid}"
-            raise BusyError(f"{path} is held by {who}: one process at a time may write here")
+            raise BusyError(
+                f"{path} is held by {who}: one process at a time may write here",
+                advice="Wait until it ends, or stop it: a master or an agent keeps it as long as it runs.",
+            )
         time.sleep(POLL_SECONDS)
 
 

@@ -247,6 +247,7 @@ def test_table_form_names_counts_and_faults_for_people(cli: Cli, tmp_path: Path)
     path.write_bytes(b'{"site": {"id": "s"}}\n\x1b[31m\n')
     ran = cli("import", "--from", "edgelake", str(path))
     assert (ran.code, "published  1" in ran.out, "line 2: not JSON" in ran.err) == (1, True, True)
+    assert "1 left out: mend them in the file and import it again" in ran.err
     with (tmp_path / "large").open("wb") as large:
         large.truncate(LIMITS.ledger_file + 1)
     refused = cli("import", "--from", "edgelake", str(tmp_path / "large"))
@@ -316,6 +317,9 @@ def test_export_to_a_file_is_whole_and_says_what_it_leaves_out(cli: Cli, tmp_pat
     said = cli("export", "--format", "edgelake", "-o", str(path)).good().err
     assert f"written to {path}" in said
     assert "3 policies" in said
+    assert not cli("export", "--format", "edgelake").good().err.rstrip().endswith(",")
+    nowhere = cli("export", "--format", "edgelake", "-o", str(tmp_path / "absent" / "file"))
+    assert (nowhere.code, "Make the directory first" in nowhere.err) == (4, True)
     assert [next(iter(json.loads(one))) for one in path.read_bytes().splitlines()] == ["operator", "operator", "site"]
     assert cli("export", "--format", "edgelake", "-o", str(path)).code == 5
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ledger.core.errors import ConflictError, NotFoundError, TooLargeError, UnavailableError, UsageError
-from ledger.home.files import create_file, read_secret, read_text, require_private, write_file
+from ledger.home.files import create_file, read_secret, read_text, require_private, unwritable, write_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +34,20 @@ def test_created_file_never_replaces_another(tmp_path: Path) -> None:
 def test_missing_directory_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="cannot write"):
         write_file(tmp_path / "absent" / "a", b"")
+
+
+def test_what_cannot_be_written_says_what_helps(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError) as absent:
+        write_file(tmp_path / "absent" / "a", b"")
+    assert "Make the directory" in absent.value.hint
+    (tmp_path / "file").touch()
+    with pytest.raises(UnavailableError) as inside:
+        create_file(tmp_path / "file" / "a", b"")
+    assert "in a directory" in inside.value.hint
+    hints = {code: unwritable(tmp_path, OSError(code, "no")).hint for code in (errno.ENOSPC, errno.EROFS, errno.EACCES)}
+    assert "Free some space" in hints[errno.ENOSPC]
+    assert "mount it for writing" in hints[errno.EROFS]
+    assert "Let this user write" in hints[errno.EACCES]
 
 
 def test_read_text_names_what_is_wrong(tmp_path: Path) -> None:

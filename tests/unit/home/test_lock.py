@@ -25,8 +25,9 @@ sys.stdin.read()
 
 def test_take_twice_is_busy_and_names_the_holder(tmp_path: Path) -> None:
     path = tmp_path / "lock"
-    with WriterLock.take(path), pytest.raises(BusyError, match=f"process {os.getpid()}"):
+    with WriterLock.take(path), pytest.raises(BusyError, match=f"process {os.getpid()}") as second:
         WriterLock.take(path)
+    assert "stop it" in second.value.hint
     assert path.stat().st_mode & 0o777 == 0o600
 
 
