@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ledger.core.errors import UsageError
+from ledger.core.errors import NotFoundError, UsageError
 from ledger.home.home import Home
 
 from . import output
@@ -111,6 +111,7 @@ def contract(
 
     place = deploy.Place.of(url)
     path = _key_file(invocation, key)
+    require_account(path)
     wanted = None if anybody else list(submitters)
     plan = run(deploy.plan_contract(place, path, wanted, max_fee * GWEI))
     if dry_run:
@@ -129,6 +130,12 @@ def contract(
 
 def _key_file(invocation: Invocation, key: Path | None) -> Path:
     return Home(invocation.home_path()).keys / "ethereum.json" if key is None else key
+
+
+def require_account(path: Path) -> None:
+    """Raise NotFoundError, which says how to make one, when the account's keystore file is not there."""
+    if not path.exists():
+        raise NotFoundError(f"no account's key at {path}", advice="Make one with `ledger-cli create account`, or name its file with --key.")
 
 
 def _passphrase(invocation: Invocation, path: Path) -> str:

@@ -15,6 +15,7 @@ from ledger.home.url import parse_ledger_url
 
 from . import output
 from .asking import confirm, yes_option
+from .chains import require_account
 from .operations import RETRY
 from .options import Invocation, common, run
 from .options import output as forms
@@ -127,6 +128,7 @@ async def _survey(home: Home, settings: Settings, mirror: Mirror) -> Survey:
     scheme = find_scheme(url)
     if not isinstance(scheme, MirroringScheme):
         raise UsageError(f"{url.scheme} ledgers hold no mirrors", advice="Write ethereum+http://HOST:PORT/0xCONTRACT.")
+    require_account(home.keys / mirror.key)
     return await scheme.survey(url, _context(home, settings), Terms(settings.network or "", mirror.key), _sample(home))
 
 

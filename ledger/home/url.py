@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 URL_LIMIT = 2048
 SCHEME = re.compile(r"[a-z][a-z0-9]*(\+[a-z][a-z0-9]*)?", re.ASCII)
 _LEGACY_NUMBER = re.compile(r"(.*\.)?(\d+|0x[0-9a-f]*)\.?", re.ASCII | re.IGNORECASE)  # what inet_aton reads: 2130706433, 0x7f.1
-EXAMPLES = "https://HOST:PORT, or sqlite:///PATH/ledger.db"
+EXAMPLES = "https://HOST:PORT, sqlite:///PATH/ledger.db, or ethereum+http://HOST:PORT/0xCONTRACT"
 
 
 @dataclass(frozen=True, slots=True)

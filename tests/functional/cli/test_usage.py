@@ -44,6 +44,7 @@ REFUSED = [
     (2, ["create", "invite", "n", "--type", "node", "--ttl", "9999d"], "between 1s and 3650d"),
     (2, ["create", "token"], "has no server"),
     (2, ["run", "master"], "is the home of a member"),
+    (1, ["create", "contract", "ethereum+http://127.0.0.1:9", "--dry-run"], "Make one with `ledger-cli create account`"),
     (5, ["create", "network", "again"], "is not empty"),
     (2, ["get", "operator", "--ledger", "sqlite:///"], "names no file by its absolute path"),
     (1, ["get", "operator", "--ledger", "sqlite:///nowhere/x.db"], "there is no ledger at /nowhere/x.db"),
@@ -172,3 +173,10 @@ def test_an_interrupted_watch_ends_with_130(reader: Cli) -> None:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
     assert (process.returncode, out, err.decode().strip()) == (130, b"", "interrupted")
+
+
+def test_a_mirror_without_an_account_says_how_to_make_one(tmp_path: Path) -> None:
+    master = Cli(tmp_path / "master")
+    master("create", "network", "demo").good()
+    ran = master("add", "mirror", f"ethereum+http://127.0.0.1:9/0x{'52' * 20}")
+    assert (ran.code, "no account's key" in ran.err, "`ledger-cli create account`" in ran.err) == (1, True, True), ran.err
