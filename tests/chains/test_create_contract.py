@@ -80,7 +80,7 @@ async def test_a_dry_run_says_what_it_costs_and_does_nothing(anvil: Anvil, home:
         (("URL", "--submitter", "0x123"), 2, "is no address"),
         (("URL", "--submitter", "0x52908400098527886E0F7030069857D2E4169Ee7"), 2, "is no address"),
         (("URL", "--submitter", FUNDED, "--anybody"), 2, "exclude each other"),
-        (("URL", "--max-fee", "1", "--key", "/nowhere/key.json"), 1, "no file"),
+        (("URL", "--max-fee", "1", "--key", "/nowhere/key.json"), 1, "create account"),
     ],
 )
 async def test_what_cannot_be_done_is_said(anvil: Anvil, home: Path, words: tuple[str, ...], code: int, says: str) -> None:
