@@ -30,6 +30,7 @@ from . import (
     revoke,
     rotate,
     serve,
+    submit,
 )
 from .options import Invocation, common
 from .verbs import Group
@@ -70,6 +71,7 @@ for module in (
     members,
     ceremony,
     policies,
+    submit,
     query,
     past,
     explain,

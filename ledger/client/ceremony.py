@@ -205,7 +205,7 @@ async def publish_root(client: LedgerClient, file: RootFile) -> Published:
         verdict = await client.reader.store.read(lambda snapshot: judge(snapshot.state(), envelope, snapshot.head().size))
         if not isinstance(verdict, Accepted):
             raise verdict.error()
-    result = await (await client.publisher()).hand_in(file.envelope)
+    (result,) = [one async for one in (await client.publisher()).hand_in([file.envelope])]
     if result.error is not None:
         raise result.error
     await client.sync()

@@ -125,11 +125,14 @@ class Publisher:
         (result,) = await self._append([bound])
         return result
 
-    async def hand_in(self, envelope: Envelope) -> Published:
-        """Append a statement that others signed, as it is."""
-        statement = envelope.statement
-        (result,) = await self._append([_Bound(Wish(statement.op, statement.kind, statement.id, statement.body), envelope)])
-        return result
+    async def hand_in(self, envelopes: Sequence[Envelope], *, dry_run: bool = False) -> AsyncIterator[Published]:
+        """Append statements that others signed, as they are. Yield one result each, in order; a dry run judges all of them as one batch."""
+        bound = [_Bound(Wish(one.op, one.kind, one.id, one.body), envelope) for envelope in envelopes for one in (envelope.statement,)]
+        most = max(1, len(bound)) if dry_run else LIMITS.request_entries
+        for start in range(0, len(bound), most):
+            chunk = bound[start : start + most]
+            for result in await (self._judge(chunk) if dry_run else self._append(chunk)):
+                yield result
 
     async def _chunk(self, wishes: Sequence[Wish], manner: Manner, refresh: Callable[[], Awaitable[object]]) -> list[Published]:
         results: list[Published | None] = [None] * len(wishes)
