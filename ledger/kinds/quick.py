@@ -113,16 +113,21 @@ def _bound(limit: JSON, test: Callable[[float, float], bool]) -> Check:
 
 
 def _texts(schema: JSONObject) -> list[Check]:
-    found: list[Check] = []
-    least, most = _count(schema, "minLength"), _count(schema, "maxLength")
-    if least is not None:
-        found.append(lambda value: type(value) is not str or len(value) >= least)
-    if most is not None:
-        found.append(lambda value: type(value) is not str or len(value) <= most)
+    found = _sizes(schema, str, "Length")
     if "pattern" in schema:
         (pattern,) = _texts_of([schema["pattern"]])
         matches = compile_pattern(pattern)
         found.append(lambda value: type(value) is not str or matches(value))
+    return found
+
+
+def _sizes(schema: JSONObject, kind: type[str | list[JSON]], unit: str) -> list[Check]:
+    found: list[Check] = []
+    least, most = _count(schema, f"min{unit}"), _count(schema, f"max{unit}")
+    if least is not None:
+        found.append(lambda value: type(value) is not kind or len(value) >= least)
+    if most is not None:
+        found.append(lambda value: type(value) is not kind or len(value) <= most)
     return found
 
 
@@ -147,12 +152,7 @@ def _values(schema: JSONObject) -> list[Check]:
 
 
 def _lists(schema: JSONObject) -> list[Check]:
-    found: list[Check] = []
-    least, most = _count(schema, "minItems"), _count(schema, "maxItems")
-    if least is not None:
-        found.append(lambda value: type(value) is not list or len(value) >= least)
-    if most is not None:
-        found.append(lambda value: type(value) is not list or len(value) <= most)
+    found = _sizes(schema, list, "Items")
     if "items" in schema:
         item = _compile(schema["items"])
         found.append(lambda value: type(value) is not list or all(map(item, value)))
