@@ -136,6 +136,7 @@ async def test_another_size_than_expected_is_named(log: Log) -> None:
     with pytest.raises(SizeMismatchError) as caught:
         await log.sequencer.append([log.network.put("b")], expected_size=size - 1)
     assert caught.value.context == {"size": size}
+    assert log.sequencer.waiting == 0  # what was refused whole gives its room back
     log.network.last.pop("b")
     (result,) = await log.sequencer.append([log.network.put("b")], expected_size=size)
     assert isinstance(result, Placed)

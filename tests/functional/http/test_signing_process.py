@@ -150,6 +150,21 @@ async def test_killed_it_leaves_unknown_outcomes_and_a_home_that_opens(
     again.release()
 
 
+async def test_one_that_does_not_end_is_killed(remote: RemoteSequencer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("master.signing.remote.END_SECONDS", 0.1)
+    os.kill(remote.pid, signal.SIGSTOP)
+    await remote.close()
+    assert str(await remote.lost()) == "the signing process was killed by SIGKILL"
+
+
+async def test_a_command_to_one_that_ended_is_refused_at_once(remote: RemoteSequencer) -> None:
+    await remote.start()
+    os.kill(remote.pid, signal.SIGKILL)
+    await remote.lost()
+    with pytest.raises(NotReadyError, match="the signing process ended"):
+        await remote.confirm_clock()
+
+
 @pytest.mark.parametrize("nonsense", [b"\xff" * 8, LENGTH.pack(3) + b"abc", LENGTH.pack(9) + b"c\0\0\0\1[1]}"])
 async def test_a_parent_that_sends_nonsense_is_not_served(
     tmp_path: Path, lock: WriterLock, nonsense: bytes, capfd: pytest.CaptureFixture[str]
