@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import sqlite3
 import subprocess
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,8 +16,6 @@ from tests.support.command import PROGRAM, Cli, clean
 from tests.support.reference import documented_shapes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.support.live import LiveNetwork
 
 SHAPES = dict(documented_shapes())
@@ -32,18 +29,6 @@ def node(own_network: LiveNetwork) -> Cli:
 @pytest.fixture
 def admin(own_network: LiveNetwork) -> Cli:
     return Cli(own_network.home)
-
-
-@contextmanager
-def silent(network: LiveNetwork) -> Iterator[None]:
-    """The master takes connections and says nothing."""
-    process = network.master._process
-    assert process is not None
-    process.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        process.send_signal(signal.SIGCONT)
 
 
 def unanswered(node: Cli, policy: object) -> dict[str, Any]:
@@ -78,7 +63,7 @@ def listed(node: Cli) -> list[dict[str, Any]]:
 
 
 def test_a_killed_command_leaves_what_it_sent_in_the_list(own_network: LiveNetwork, node: Cli) -> None:
-    with silent(own_network):
+    with own_network.master.silent():
         found = unanswered(node, {"site": {"id": "bern", "n": 1}})
     assert list(found) == SHAPES["get operations"]
     assert (found["state"], found["target"], found["id"], found["attempts"]) == ("sent", "unqueued", "bern", 1)
@@ -94,7 +79,7 @@ def test_a_killed_command_leaves_what_it_sent_in_the_list(own_network: LiveNetwo
 
 def test_it_is_struck_out_when_its_id_has_moved_on(own_network: LiveNetwork, node: Cli, admin: Cli) -> None:
     node.publish({"site": {"id": "oslo", "n": 1}}, words=("--wait",))
-    with silent(own_network):
+    with own_network.master.silent():
         first = unanswered(node, {"site": {"id": "oslo", "n": 2}})
         own_network.master.kill()  # what it had not read yet, it never reads
     own_network.master.restart()
@@ -108,7 +93,7 @@ def test_it_is_struck_out_when_its_id_has_moved_on(own_network: LiveNetwork, nod
 
 
 def test_it_can_be_dropped_with_a_warning(own_network: LiveNetwork, node: Cli) -> None:
-    with silent(own_network):
+    with own_network.master.silent():
         found = unanswered(node, {"site": {"id": "bern"}})
         own_network.master.kill()
     gone = node("drop", "operation", str(found["operation"])).good()
@@ -118,7 +103,7 @@ def test_it_can_be_dropped_with_a_warning(own_network: LiveNetwork, node: Cli) -
 
 
 def test_a_new_key_warns_and_what_the_old_one_signed_can_be_signed_anew(own_network: LiveNetwork, node: Cli) -> None:
-    with silent(own_network):
+    with own_network.master.silent():
         found = unanswered(node, {"site": {"id": "bern", "n": 1}})
         own_network.master.kill()
     own_network.master.restart()
@@ -134,7 +119,7 @@ def test_a_new_key_warns_and_what_the_old_one_signed_can_be_signed_anew(own_netw
 
 def test_a_revocation_warns_of_what_this_home_has_no_answer_to(own_network: LiveNetwork, node: Cli, admin: Cli) -> None:
     node.publish({"site": {"id": "oslo"}})
-    with silent(own_network):
+    with own_network.master.silent():
         unanswered(admin, {"site": {"id": "bern"}})
         own_network.master.kill()
     own_network.master.restart()
