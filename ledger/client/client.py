@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from ledger.client.answers import value_of
@@ -40,6 +41,7 @@ from ledger.core.limits import LIMITS
 from ledger.core.trust.good import parse_claim
 from ledger.edgelake import read_ledger_file
 from ledger.engine.indexes import IndexChange
+from ledger.engine.opening import open_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -260,7 +262,7 @@ class LedgerClient:
         if self.place.foreign:
             raise UsageError("the queue of a home is for its own ledger", advice="Leave --ledger out.")
         if self._queue is None:
-            journal = await asyncio.to_thread(open_journal, self.place.home, self.place.clock)
+            journal = await open_in_thread(partial(open_journal, self.place.home, self.place.clock))
             self._stack.push_async_callback(asyncio.to_thread, journal.close)
             self._queue = Queue(journal, self.reader)
         return self._queue

@@ -31,6 +31,7 @@ from ledger.core.errors import (
     OrderMovedError,
     UnreachableError,
 )
+from ledger.engine.opening import open_in_thread
 from ledger.engine.replica import Replica
 from ledger.engine.signing import placed_roots
 from ledger.engine.store import Store
@@ -170,12 +171,12 @@ class Copy:
         """
         open_store = partial(Store.open, self._database)
         try:
-            return await asyncio.to_thread(open_store)
+            return await open_in_thread(open_store)
         except BusyError:
             holder = await asyncio.to_thread(read_holder, self.place.home.lock)
             if holder is not None and holder.address is not None:  # only an agent says where it listens
                 return holder.address
-            return await asyncio.to_thread(open_store, wait_seconds=PATIENCE_SECONDS)
+            return await open_in_thread(partial(open_store, wait_seconds=PATIENCE_SECONDS))
 
     async def _ask_agent(self, url: str) -> SyncReport:
         """Ask the agent that keeps this replica to sync now."""

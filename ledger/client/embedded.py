@@ -17,6 +17,7 @@ from ledger.core.backend import Entries, Head, NewHead, Placed, Refused, Traits
 from ledger.core.errors import NotReadyError, TooLargeError
 from ledger.core.limits import LIMITS
 from ledger.engine.keyfiles import load_sequencer_keys
+from ledger.engine.opening import open_in_thread
 from ledger.engine.sequencer import Sequencer
 from ledger.engine.store import Store
 
@@ -129,7 +130,7 @@ class SqliteBackend:
     async def _open_writer(self) -> Sequencer:
         if self._keys is None:
             raise NotReadyError("this home holds no log key, so it cannot write the ledger", advice="Use the home that made the network.")
-        store = await asyncio.to_thread(partial(Store.open, self._path, wait_seconds=LOCK_WAIT_SECONDS))
+        store = await open_in_thread(partial(Store.open, self._path, wait_seconds=LOCK_WAIT_SECONDS))
         sequencer = Sequencer(store, self._keys, clock=self._clock, observer=self._observer)
         try:
             await sequencer.start()

@@ -11,6 +11,7 @@ import orjson
 from ledger.client.transport import Transport
 from ledger.core.errors import BusyError, UsageError
 from ledger.engine.indexes import IndexChange, stored_indexes
+from ledger.engine.opening import open_in_thread
 from ledger.engine.queries import search
 from ledger.engine.sizes import size_at
 from ledger.engine.store import Store
@@ -37,7 +38,7 @@ async def change_index(copy: Copy, change: IndexChange) -> None:
     if copy.place.foreign:
         raise UsageError("an index is made in a home, for its own copy", advice="Leave --ledger out.")
     try:
-        writer = await asyncio.to_thread(partial(Store.open, copy.place.database))
+        writer = await open_in_thread(partial(Store.open, copy.place.database))
     except BusyError:
         await _ask_server(copy, change)
         return

@@ -37,6 +37,7 @@ from ledger.engine.backup import copy_database
 from ledger.engine.forkguard import RESTORED
 from ledger.engine.headfile import HeadFile, LeftHead
 from ledger.engine.keyfiles import load_sequencer_keys
+from ledger.engine.opening import open_in_thread
 from ledger.engine.replica import TRUST, Replica
 from ledger.engine.signing import placed_roots
 from ledger.engine.store import LOCK, Store
@@ -194,7 +195,7 @@ def _left(database: Path) -> int | None:
 
 async def _complete(place: Place, draft: Path, reason: str, sources: Sequence[str]) -> tuple[LeftHead, list[str]]:
     """Flag a log, take what sources have beyond it, and return its end and what people should know."""
-    store = await asyncio.to_thread(Store.open, draft)
+    store = await open_in_thread(partial(Store.open, draft))
     try:
         if _is_log(place):
             await store.write(lambda transaction: transaction.put_meta(RESTORED, reason))
@@ -309,7 +310,7 @@ async def import_export(home: Home, file: ExportFile, clock: Clock, progress: Ca
         await asyncio.to_thread(home.create)
     database = place.database
     left = await asyncio.to_thread(_left, database)
-    store = await asyncio.to_thread(lambda: Store.open(database, create=not database.exists()))
+    store = await open_in_thread(lambda: Store.open(database, create=not database.exists()))
     try:
         head = await store.read(lambda snapshot: snapshot.head())
         # What stopped between the commit and config.toml is finished by doing it again.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ledger.client.delivery import TARGET, WAITING, Deliverer, open_journal
 from ledger.client.receipts import ReceiptJudge
 from ledger.core.errors import LedgerError
+from ledger.engine.opening import open_in_thread
 from ledger.engine.signing import placed_roots
 from ledger.home.backends import BackendContext, open_ledger
 from ledger.node.sources import HTTPS
@@ -59,7 +61,7 @@ class Delivering:
 
     async def _once(self) -> None:
         if self._journal is None and await asyncio.to_thread(self._place.home.journal.exists):
-            self._journal = await asyncio.to_thread(open_journal, self._place.home, self._clock)
+            self._journal = await open_in_thread(partial(open_journal, self._place.home, self._clock))
         if self._journal is not None and await self._journal.select(WAITING, target=TARGET):
             self._report(await self._deliver(self._journal))
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-import signal
 import subprocess
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,24 +17,10 @@ from tests.support.command import Cli, clean
 from tests.support.live import content_of, eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ledger.core.canonical import JSONObject
     from tests.support.live import LiveNetwork
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-@contextmanager
-def silent(network: LiveNetwork) -> Iterator[None]:
-    """Let the master take connections and say nothing while the block runs."""
-    process = network.master._process
-    assert process is not None
-    process.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        process.send_signal(signal.SIGCONT)
 
 
 def script(page: str, said: str) -> str:
@@ -82,7 +66,7 @@ async def test_a_cancelled_publish_is_published_again_with_one_effect(own_networ
     home = await own_network.join("node-1")
     async with own_network.client(home) as client, own_network.client() as admin:
         await client.publish_one({"site": {"id": "first"}})  # a connection and a token are there
-        with silent(own_network):
+        with own_network.master.silent():
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.5):
                     await client.publish_one({"site": {"id": "bern", "n": 1}})
@@ -97,7 +81,7 @@ async def test_a_cancelled_queueing_publish_is_delivered_later(own_network: Live
     home = await own_network.join("node-1")
     async with own_network.client(home) as client, own_network.client() as admin:
         await client.publish_one({"site": {"id": "first"}})
-        with silent(own_network):
+        with own_network.master.silent():
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(_queue(client, {"site": {"id": "bern"}}), 1.0)
             (kept,) = await client.operations()
@@ -128,6 +112,18 @@ async def test_a_cancelled_sync_leaves_a_copy_that_syncs(own_network: LiveNetwor
                 assert await client.copy.size() in (before, (await client.copy.sync()).size)
         assert (await client.sync()).size >= before + 1_500
         assert (await client.verify_ledger())["verified"] is True
+
+
+async def test_a_cancelled_opening_of_the_copy_frees_its_lock(own_network: LiveNetwork) -> None:
+    home = await own_network.join("node-1")
+    async with own_network.client(home) as client:
+        for turns in range(12):
+            task = asyncio.create_task(client.copy.sync())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            assert (await client.sync()).size == await client.copy.size()
 
 
 async def test_a_client_that_is_not_open_says_so(live_network: LiveNetwork) -> None:
