@@ -100,8 +100,8 @@ class RemoteSequencer(asyncio.Protocol):
         await self._command("open", home=os.fspath(self._place.home.path.absolute()), passphrase=self._place.passphrase, accept=accept)
         self._running = True
 
-    async def close(self) -> None:
-        """Sequence what is queued, write `head.json`, end the process. Idempotent."""
+    async def close(self, patience: float = END_SECONDS) -> None:
+        """Sequence what is queued, write `head.json`, end the process; kill it when that takes too many seconds. Idempotent."""
         self._closing = True
         if self._running and not self._gone.done():
             self._running = False
@@ -115,7 +115,7 @@ class RemoteSequencer(asyncio.Protocol):
         process = self._process
         if process.returncode is None:
             try:
-                await asyncio.wait_for(process.wait(), END_SECONDS)
+                await asyncio.wait_for(process.wait(), patience)
             except TimeoutError:
                 process.kill()
                 await process.wait()

@@ -150,10 +150,9 @@ async def test_killed_it_leaves_unknown_outcomes_and_a_home_that_opens(
     again.release()
 
 
-async def test_one_that_does_not_end_is_killed(remote: RemoteSequencer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("master.signing.remote.END_SECONDS", 0.1)
+async def test_one_that_does_not_end_is_killed(remote: RemoteSequencer) -> None:
     os.kill(remote.pid, signal.SIGSTOP)
-    await remote.close()
+    await remote.close(patience=0.1)
     assert str(await remote.lost()) == "the signing process was killed by SIGKILL"
 
 
