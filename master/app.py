@@ -18,6 +18,7 @@ from auth.tls import ServerIdentity
 from auth.tokenkeys import TokenKeyFiles
 from auth.tokens import TokenIssuer, TokenVerifier
 from auth.used import UsedSlots
+from ledger.client.slips import Lookout
 from ledger.core.keys import self_test
 from ledger.engine.store import Store
 from ledger.home.backends import BackendContext
@@ -100,7 +101,8 @@ class Master:
         identity = await asyncio.to_thread(ServerIdentity, self.home.certificate_file, self.home.certificate_key_file)
         parts = await self._parts(site, hub)
         server = HttpServer(parts)
-        self._condition = Condition(Running(site, self._version, self.sequencer, hub, server, identity), self._world.clock)
+        running = Running(site, self._version, self.sequencer, hub, server, identity, Lookout(self.store, self._world.clock))
+        self._condition = Condition(running, self._world.clock)
         self._condition.show_in(self.metrics)
         await self._open_mirrors(site, hub)
         self._listeners = Listeners(server, parts, identity)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from auth.tls import ServerIdentity
     from auth.tokens import Site
+    from ledger.client.slips import Lookout
     from ledger.core.ports import Clock
     from ledger.core.root import Root
     from ledger.http.feed import Hub
@@ -37,6 +38,7 @@ class Running:
     hub: Hub
     server: HttpServer
     identity: ServerIdentity
+    lookout: Lookout
 
 
 class Condition:
@@ -87,6 +89,7 @@ class Condition:
             "connections": running.server.open_connections,
             "followers": running.hub.followers,
             "waiting": running.sequencer.waiting,
+            "breaches": await running.lookout.facts(),
             **await asyncio.to_thread(self._facts),
         }
 

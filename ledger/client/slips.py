@@ -6,6 +6,7 @@ policy that is older than the schema is none of them: it was right when it was p
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,14 @@ from ledger.kinds import Breach, KindSchema, Rulebook
 from ledger.kinds.rulebook import SCHEMA
 
 if TYPE_CHECKING:
+    from ledger.core.ports import Clock
     from ledger.core.state import Record
     from ledger.engine.snapshot import Snapshot
+    from ledger.engine.store import Store
 
 MOST = 20_000  # policies that are looked at, the newest; a quarter of a second
 NAMED = 20
+PAUSE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,32 @@ def find_slips(snapshot: Snapshot) -> Slips:
             count += 1
             first += [Breach(record.kind, record.id, tuple(faults))] if len(first) < NAMED else []
     return Slips(count, len(found), tuple(first), tuple((schema.id, reason) for schema in schemas if (reason := _unusable(schema))))
+
+
+class Lookout:
+    """What slipped through, for a server that may be asked at any moment. For one event loop.
+
+    A size that was looked at is not looked at again, and a log that grows all the time is looked at once in a while: the answer
+    names the size that it is of. Whoever asks meanwhile waits for the one look.
+    """
+
+    def __init__(self, store: Store, clock: Clock, pause: float = PAUSE_SECONDS) -> None:
+        self._store = store
+        self._clock = clock
+        self._pause = pause
+        self._turn = asyncio.Lock()
+        self._seen: dict[str, object] = {}
+        self._when = 0.0
+
+    async def facts(self) -> dict[str, object]:
+        """Return what `GET /v1/status` shows: the facts of `Slips`, and the `size` they are of."""
+        async with self._turn:
+            size = (await self._store.read(lambda snapshot: snapshot.head())).size
+            rested = self._clock.monotonic() - self._when >= self._pause
+            if not self._seen or (size != self._seen["size"] and rested):
+                self._seen = await self._store.read(lambda snapshot: {"size": snapshot.head().size, **find_slips(snapshot).facts()})
+                self._when = self._clock.monotonic()
+            return self._seen
 
 
 def _unusable(schema: Record) -> str | None:

@@ -44,7 +44,13 @@ class HealthRoutes:
         return (
             Route("GET", "/healthz", self.live, "The process answers."),
             Route("GET", "/readyz", self.ready, "The service does its work; 503 with the reason while it does not.", also={503: JSON_TYPE}),
-            Route("GET", "/v1/status", self.status, "Condition of the service.", ("operate",)),
+            Route(
+                "GET",
+                "/v1/status",
+                self.status,
+                "Condition of the service: its log, its processes, and the policies that break rules of their kinds.",
+                ("operate",),
+            ),
             Route("GET", "/openapi.json", self.openapi, "This description (OpenAPI 3.1)."),
         )
 

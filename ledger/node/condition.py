@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from auth.tls import ServerIdentity
     from auth.tokens import Site
     from ledger.client.moving import Moving
+    from ledger.client.slips import Lookout
     from ledger.core.ports import Clock
     from ledger.core.root import Root
     from ledger.http.feed import Hub
@@ -41,6 +42,7 @@ class Running:
     identity: ServerIdentity
     audit: Audit
     moving: Moving
+    lookout: Lookout
 
 
 class Condition:
@@ -136,6 +138,7 @@ class Condition:
             "halted": self._halted,
             "alarms": self._alarms(),
             "void": self._voids(),
+            "breaches": await running.lookout.facts(),
             "went_back": [asdict(one) for one in state.went_back],
             "waiting_notes": len(state.pending),
             "sources": [source.facts() for source in running.following.sources],

@@ -21,6 +21,7 @@ from ledger.client.certificates import is_due, renew_certificate
 from ledger.client.moving import Moving
 from ledger.client.ordered import ChainSyncer
 from ledger.client.place import Place
+from ledger.client.slips import Lookout
 from ledger.core.errors import NotFoundError, UsageError
 from ledger.core.keys import self_test
 from ledger.core.trust.good import parse_claim
@@ -104,7 +105,8 @@ class Node:
         site = Site(self.replica.network, await asyncio.to_thread(server_name, self.home))
         parts = await self._parts(site, hub)
         server = HttpServer(parts)
-        running = Running(site, version("metaledger"), self.following, hub, server, identity, self.audit, self.moving)
+        lookout = Lookout(self.store, self._world.clock)
+        running = Running(site, version("metaledger"), self.following, hub, server, identity, self.audit, self.moving, lookout)
         condition = self._condition = Condition(running, self._world.clock)
         await condition.learn()
         condition.show_in(self.metrics)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ledger.client.report import describe
-from ledger.client.slips import find_slips
+from ledger.client.slips import PAUSE_SECONDS, Lookout, find_slips
 from ledger.core.fold import judge
 from ledger.core.state import Accepted
 from ledger.engine.store import Store
 from ledger.kinds import standard_schemas
-from tests.support.small_network import SmallNetwork
+from tests.support.small_network import SmallNetwork, TurnedClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,6 +101,28 @@ def test_many_are_counted_and_the_first_twenty_named(chain: Chain) -> None:
     chain.add(*chain.network.things(60))
     slips = chain.slips()
     assert (slips.count, slips.looked_at, len(slips.first)) == (60, 60, 20)
+
+
+async def test_a_server_looks_at_a_size_once_and_rests(chain: Chain) -> None:
+    clock = TurnedClock()
+    lookout = Lookout(chain.store, clock)
+
+    async def seen() -> tuple[object, object]:
+        found = await lookout.facts()
+        return found["size"], found["count"]
+
+    await asyncio.to_thread(chain.schema, {"kind": "thing", "unique": [], "refs": [], "json_schema": {"required": ["a"]}})
+    size = (await asyncio.to_thread(chain.store.read_now, lambda snapshot: snapshot.head())).size
+    first = await lookout.facts()
+    assert (first["size"], first["count"], first["first"]) == (size, 0, [])
+    clock.turn(PAUSE_SECONDS)
+    assert await lookout.facts() is first  # nothing has changed
+    await asyncio.to_thread(chain.add, *chain.network.things(1))
+    assert await seen() == (size + 1, 1)
+    await asyncio.to_thread(chain.put, "thing", "late", b=1)
+    assert await seen() == (size + 1, 1)
+    clock.turn(PAUSE_SECONDS)
+    assert await asyncio.gather(*(seen() for _ in range(3))) == [(size + 2, 2)] * 3
 
 
 async def test_status_says_that_nothing_slipped_through(live_network: LiveNetwork) -> None:

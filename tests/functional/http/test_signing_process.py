@@ -203,6 +203,7 @@ async def test_status_names_both_processes(running: Network) -> None:
     assert shown["signing_process"] == running.master.sequencer.pid
     assert shown["signing_memory"] > 1_000_000
     assert differing(shown) == set()
+    assert shown["breaches"] == {"size": shown["size"], "count": 0, "looked_at": 0, "first": [], "unusable_schemas": []}
 
 
 async def test_metrics_show_the_signing_process_until_it_is_gone(running: Network) -> None:

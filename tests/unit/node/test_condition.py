@@ -48,7 +48,7 @@ class Circumstances:
         parts: Any = SimpleNamespace(syncer=self.syncer, sources=())
         self.audit = SimpleNamespace(marks=(), void=0, last_void=None)
         absent: Any = None
-        running = Running(absent, "1", parts, cast("Any", self.hub), absent, absent, cast("Any", self.audit), absent)
+        running = Running(absent, "1", parts, cast("Any", self.hub), absent, absent, cast("Any", self.audit), absent, absent)
         self.condition = Condition(running, self.clock)
 
     async def _halted(self) -> str | None:
