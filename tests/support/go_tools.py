@@ -37,6 +37,8 @@ CHECKLOG = GoProgram("checklog", TESTS / "conformance" / "go")
 FSCK = GoProgram("fsck", TESTS / "conformance" / "go", "github.com/transparency-dev/tessera/cmd/fsck")
 LOAD = GoProgram("load", TESTS / "bench" / "go")
 WATCH = GoProgram("watch", TESTS / "bench" / "go", "./watch")
+CHAINCODE = GoProgram("chaincode", TESTS.parent / "blockchain_adapters" / "hyperledger" / "chaincode")
+FABRIC_PEER = GoProgram("fabric-peer", TESTS / "support" / "fabric-peer")
 
 
 def find_go() -> Path | None:
@@ -57,6 +59,12 @@ def built_path(program: GoProgram) -> Path:
     """Return where `program` is once it was built from these sources by this Go; raises GoToolError."""
     version = _run(_go(program), "env", "GOVERSION", cwd=program.module).strip()
     return _cache() / f"{program.name}-{_fingerprint(program, version)}"
+
+
+def run_tests(program: GoProgram) -> str:
+    """Run the Go tests of a module; raises GoToolError with what they say when one fails."""
+    go = _go(program)
+    return _run(go, "vet", "-mod=readonly", "./...", cwd=program.module) + _run(go, "test", "-mod=readonly", "./...", cwd=program.module)
 
 
 def _go(program: GoProgram) -> Path:
@@ -95,7 +103,7 @@ def _run(go: Path, *arguments: str, cwd: Path) -> str:
     except subprocess.TimeoutExpired as error:
         raise GoToolError(f"go {arguments[0]} took more than {BUILD_SECONDS} s") from error
     if done.returncode:
-        raise GoToolError(f"go {arguments[0]} failed: {_without_addresses(done.stderr)}")
+        raise GoToolError(f"go {arguments[0]} failed: {_without_addresses(done.stdout + done.stderr)}")
     return done.stdout
 
 
@@ -105,7 +113,7 @@ def _without_addresses(text: str) -> str:
 
 def main() -> None:
     """Build every program and say where each one is."""
-    for program in (CHECKLOG, FSCK, LOAD, WATCH):
+    for program in (CHECKLOG, FSCK, LOAD, WATCH, CHAINCODE, FABRIC_PEER):
         sys.stdout.write(f"{program.name}: {built(program)}\n")
 
 

@@ -88,7 +88,7 @@ FOLDERS: Mapping[str, Tier] = {
 }
 MARKS: Mapping[str, Tier] = {
     "shared_vectors": Tier("another project's vectors, read where they lie", _needs_directory("../shared/vectors/merkle")),
-    "go": Tier("Go programs that check our log", _needs_go),
+    "go": Tier("Go programs: what checks our log, the chaincode", _needs_go),
     "geth": Tier("a second chain client, driven by a consensus of our own", missing_geth),
     "openssl": Tier("the openssl command against our formats", _needs_command("openssl", "make system-packages")),
     "faketime": Tier("processes that live at another time", _needs_command("faketime", "make system-packages")),
