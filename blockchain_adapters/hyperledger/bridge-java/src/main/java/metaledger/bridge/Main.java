@@ -29,6 +29,8 @@ public final class Main {
             System.exit(WRONG_USE);
         }
         quiet();
+        // A copy of the parent that was forked off may hold stdin open when the parent itself is gone.
+        ProcessHandle.current().parent().ifPresent(parent -> parent.onExit().thenRun(() -> Runtime.getRuntime().halt(0)));
         LockedServer server = new LockedServer(new Bridge().methods(), token);
         server.start(true);
         System.out.println("{\"port\":" + server.getListeningPort() + ",\"pid\":" + ProcessHandle.current().pid() + "}");

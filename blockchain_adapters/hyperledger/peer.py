@@ -1,0 +1,182 @@
+"""One peer of a channel, reached through the bridge with one identity: the calls of bridge-java/README.md, with types.
+
+A connection lives in the bridge's process. When that was started again, the next call opens the connection anew: keys and certificates
+are kept here, in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from blockchain_adapters.hyperledger.faults import ReopenError, TimeUpError
+from ledger.core.errors import BadSourceError, OutcomeUnknown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from blockchain_adapters.hyperledger.bridge import Bridge
+
+PAGE: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How a peer is reached: its address (HOST:PORT), whom to be, and what to talk to. All certificates and the key are PEM texts.
+
+    `authority` is the name in the peer's TLS certificate, when that is not its host.
+    """
+
+    peer: str
+    msp: str
+    certificate: str
+    key: str = field(repr=False)
+    tls_ca: str = field(repr=False)
+    channel: str
+    chaincode: str
+    authority: str | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """Return the members of an `open` request."""
+        named = ("peer", "msp", "certificate", "key", "tls_ca", "channel", "chaincode", "authority")
+        return {name: value for name in named if (value := getattr(self, name)) is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Endorsed:
+    """A transaction that peers have signed and that has not left; `ticket` is what `submit` sends."""
+
+    transaction: str
+    ticket: bytes
+    result: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The block that holds a transaction as valid."""
+
+    transaction: str
+    block: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a reader of events stands: after `transaction` of `block`, or with none named, before that block."""
+
+    block: int = 0
+    transaction: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a transaction of the chaincode announced."""
+
+    block: int
+    transaction: str
+    name: str
+    payload: bytes
+
+
+class Peer:
+    """A peer. `close` it; for one event loop."""
+
+    def __init__(self, bridge: Bridge, profile: Profile) -> None:
+        """Reach the peer of `profile`; nothing is opened before the first call."""
+        self._bridge = bridge
+        self._profile = profile
+        self._opening = asyncio.Lock()
+        self._opened: tuple[int, str] | None = None
+        self.name = profile.peer
+
+    async def evaluate(self, function: str, *arguments: bytes) -> bytes:
+        """Return what a chaincode function answers, without a transaction."""
+        return _octets(await self._ask("evaluate", _call(function, arguments)), "result")
+
+    async def endorse(self, function: str, *arguments: bytes) -> Endorsed:
+        """Have a transaction executed and signed. It has not left: write its ticket down, then `submit`."""
+        answer = await self._ask("endorse", _call(function, arguments))
+        return Endorsed(_text(answer, "tx_id"), _octets(answer, "transaction"), _octets(answer, "result"))
+
+    async def submit(self, endorsed: Endorsed) -> None:
+        """Send a transaction to be ordered, for the first time or again. OutcomeUnknown when it may have left; other errors: it did not."""
+        try:
+            await self._ask("submit", {"transaction": base64.b64encode(endorsed.ticket).decode()})
+        except OutcomeUnknown as error:
+            raise OutcomeUnknown(error.message, operation=endorsed.transaction) from error
+
+    async def committed(self, transaction: str, wait: float) -> Committed | None:
+        """Wait at most `wait` seconds for the block of a transaction; None: no block has it yet, which says nothing of later.
+
+        Raises ConflictError, NoEndorsementError or InvalidError when a block holds it as invalid: it has no effect, for ever.
+        """
+        try:
+            answer = await self._ask("status", {"tx_id": transaction}, wait=wait)
+        except TimeUpError:
+            return None
+        return Committed(transaction, _number(answer, "block"))
+
+    async def height(self) -> tuple[int, bytes]:
+        """Return how many blocks the peer has, and the hash of the newest."""
+        answer = await self._ask("height", {})
+        return _number(answer, "height"), _octets(answer, "hash")
+
+    async def events(self, after: Place, wait: float, limit: int = PAGE) -> tuple[list[Event], Place]:
+        """Return the events that follow a place, in order, and the place after them; none when none came within `wait` seconds."""
+        fields = {"block": after.block, "tx_id": after.transaction, "limit": limit}
+        answer = await self._ask("events", fields, wait=wait)
+        found = answer.get("events")
+        if not isinstance(found, list):
+            raise BadSourceError(f"{self.name}: the bridge's page of events is not one")
+        events = [Event(_number(one, "block"), _text(one, "tx_id"), _text(one, "name"), _octets(one, "payload")) for one in found]
+        return events, Place(_number(answer, "block"), _text(answer, "tx_id"))
+
+    async def close(self) -> None:
+        """Close the connection. Idempotent."""
+        opened, self._opened = self._opened, None
+        if opened is not None and opened[0] == self._bridge.generation and self._bridge.pid is not None:
+            await self._bridge.ask("close", {"connection": opened[1]}, generation=opened[0])
+
+    async def _ask(self, method: str, fields: dict[str, Any], *, wait: float = 0.0) -> dict[str, Any]:
+        generation, connection = await self._open()
+        try:
+            return await self._bridge.ask(method, {**fields, "connection": connection}, wait=wait, generation=generation)
+        except ReopenError:
+            # It was not taken, so it may be asked of the process that is there now.
+            self._opened = None
+            generation, connection = await self._open()
+            return await self._bridge.ask(method, {**fields, "connection": connection}, wait=wait, generation=generation)
+
+    async def _open(self) -> tuple[int, str]:
+        async with self._opening:
+            generation = await self._bridge.start()
+            if self._opened is None or self._opened[0] != generation:
+                answer = await self._bridge.ask("open", self._profile.fields(), generation=generation)
+                self._opened = generation, _text(answer, "connection")
+            return self._opened
+
+
+def _call(function: str, arguments: Sequence[bytes]) -> dict[str, Any]:
+    return {"function": function, "arguments": [base64.b64encode(one).decode() for one in arguments]}
+
+
+def _text(answer: dict[str, Any], name: str) -> str:
+    found = answer.get(name)
+    if not isinstance(found, str):
+        raise BadSourceError(f"the bridge's answer has no {name}")
+    return found
+
+
+def _number(answer: dict[str, Any], name: str) -> int:
+    found = answer.get(name)
+    if type(found) is not int:
+        raise BadSourceError(f"the bridge's answer has no {name}")
+    return found
+
+
+def _octets(answer: dict[str, Any], name: str) -> bytes:
+    return base64.b64decode(_text(answer, name))
+
+
+__all__ = ["Committed", "Endorsed", "Event", "Peer", "Place", "Profile"]
