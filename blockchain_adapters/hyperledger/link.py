@@ -58,7 +58,9 @@ class Link:
             value: object = protocol.get_return_value(answer, None)
         except Py4JError as error:
             connection.close()
-            raise InternalError("the bridge refuses a call", advice="Install the same version of metaledger and metaledger-fabric.") from error
+            raise InternalError(
+                "the bridge refuses a call", advice="Install the same version of metaledger and metaledger-fabric."
+            ) from error
         if not isinstance(value, str):
             connection.close()
             raise InternalError("the bridge answers with something that is no text")

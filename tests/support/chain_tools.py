@@ -1,4 +1,5 @@
-"""What tests of chains run, pinned, in a cache outside the tree: anvil and solc from their npm packages, geth from its Go module.
+"""What tests of chains run, pinned, in a cache outside the tree: anvil and solc from their npm packages, geth from its Go module,
+and the bridge to Hyperledger Fabric by Maven.
 
 Versions and hashes stand in `tests/chains/node` and `tests/chains/go`. `python -m tests.support.chain_tools` installs them; `make test`
 calls it. Tests only look whether they are there: building geth takes minutes.
@@ -15,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 from tests.support.go_tools import TESTS, GoProgram, GoToolError, built, built_path, find_go
+from tests.support.java_bridge import JavaToolError, built_bridge
 
 GETH = GoProgram("geth", TESTS / "chains" / "go", "github.com/ethereum/go-ethereum/cmd/geth")
 NODE = TESTS / "chains" / "node"
@@ -101,11 +103,11 @@ def install_anvil() -> Path:
 
 
 def main() -> None:
-    """Install both and say where they are. What cannot be installed is said, and left to the tiers, which name it again."""
-    for name, install in (("anvil", install_anvil), ("geth", lambda: built(GETH))):
+    """Install all and say where they are. What cannot be installed is said, and left to the tiers, which name it again."""
+    for name, install in (("anvil", install_anvil), ("geth", lambda: built(GETH)), ("fabric-bridge", built_bridge)):
         try:
             sys.stdout.write(f"{name}: {install()}\n")
-        except (ChainToolError, GoToolError) as error:
+        except (ChainToolError, GoToolError, JavaToolError) as error:
             sys.stderr.write(f"could not install {name}: {error} - the closing summary names the tiers that need it\n")
 
 
