@@ -130,19 +130,20 @@ class Bridge:
                 raise NotReadyError("the bridge is closed")
             if self._running is not None and self._running.process.returncode is None:
                 return self._running
-            self._bury()
+            await self._bury()
             left = self._rests_until - time.monotonic()
             if left > 0:
                 raise NotReadyError(f"the bridge died {self._deaths} times; it is started again in {left:.1f} s")
             self._running = await self._start()
             return self._running
 
-    def _bury(self) -> None:
+    async def _bury(self) -> None:
         """Take leave of a process that is gone, and settle how long to rest."""
         running, self._running = self._running, None
         if running is None:
             return
         running.link.close()
+        await _end(running.process)
         sound = time.monotonic() - running.since >= self._pace.healthy
         self._deaths = 1 if sound else self._deaths + 1
         self._rest(0 if sound else self._deaths)

@@ -11,10 +11,17 @@ from tests.support.java_bridge import bridge_jar, java
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def parts() -> tuple[Path, Path]:
+    """The java command and the jar."""
+    return java(), bridge_jar()
 
 
 @pytest.fixture
-async def bridge() -> AsyncIterator[Bridge]:
-    one = Bridge(java(), bridge_jar())
+async def bridge(parts: tuple[Path, Path]) -> AsyncIterator[Bridge]:
+    one = Bridge(*parts)
     yield one
     await one.close()

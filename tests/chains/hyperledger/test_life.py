@@ -19,7 +19,6 @@ from blockchain_adapters.hyperledger.bridge import Bridge, Pace
 from blockchain_adapters.hyperledger.faults import ReopenError
 from blockchain_adapters.hyperledger.link import Link, LinkError
 from ledger.core.errors import NotReadyError, OutcomeUnknown, UnreachableError, UsageError
-from tests.support.java_bridge import bridge_jar, java
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,18 +72,18 @@ async def test_many_first_calls_start_one_process(bridge: Bridge) -> None:
 
 
 @pytest.mark.parametrize("way", ["alone", "forked"])
-async def test_it_dies_with_its_parent(way: str) -> None:
-    command = [sys.executable, "-c", PARENT, str(java()), str(bridge_jar()), way]
+async def test_it_dies_with_its_parent(way: str, parts: tuple[Path, Path]) -> None:
+    command = [sys.executable, "-c", PARENT, *map(str, parts), way]
     child = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
     assert child.stdout is not None
     line = (await child.stdout.readline()).split()
     pid, holder = int(line[0]), int(line[1])
-    await child.wait()
     try:
         assert await gone_soon(pid)
     finally:
         if holder:
             os.kill(holder, signal.SIGKILL)
+        await child.wait()  # its pipes are closed only now
 
 
 async def test_a_process_that_was_killed_comes_back(bridge: Bridge) -> None:
@@ -103,8 +102,8 @@ async def test_a_process_that_was_killed_comes_back(bridge: Bridge) -> None:
         await bridge.ask("height", {"connection": "1"}, generation=1)
 
 
-async def test_a_process_that_hangs_is_killed_and_its_transaction_is_unknown() -> None:
-    bridge = Bridge(java(), bridge_jar(), Pace(patience=0.5, rest=0.01))
+async def test_a_process_that_hangs_is_killed_and_its_transaction_is_unknown(parts: tuple[Path, Path]) -> None:
+    bridge = Bridge(*parts, Pace(patience=0.5, rest=0.01))
     try:
         await bridge.start()
         first = bridge.pid
@@ -120,8 +119,8 @@ async def test_a_process_that_hangs_is_killed_and_its_transaction_is_unknown() -
         await bridge.close()
 
 
-async def test_calls_wait_on_few_threads_and_the_loop_goes_on() -> None:
-    bridge = Bridge(java(), bridge_jar(), Pace(patience=1.0, threads=3))
+async def test_calls_wait_on_few_threads_and_the_loop_goes_on(parts: tuple[Path, Path]) -> None:
+    bridge = Bridge(*parts, Pace(patience=1.0, threads=3))
     try:
         await bridge.start()
         assert bridge.pid is not None
@@ -138,11 +137,11 @@ async def test_calls_wait_on_few_threads_and_the_loop_goes_on() -> None:
         await bridge.close()
 
 
-async def test_one_that_does_not_start_says_why_and_rests(tmp_path: Path) -> None:
+async def test_one_that_does_not_start_says_why_and_rests(tmp_path: Path, parts: tuple[Path, Path]) -> None:
     broken = tmp_path / "java"
     broken.write_text("#!/bin/sh\necho 'Error: no such option' >&2\nexit 1\n")
     broken.chmod(0o755)
-    bridge = Bridge(broken, bridge_jar(), Pace(rest=30))
+    bridge = Bridge(broken, parts[1], Pace(rest=30))
     with pytest.raises(NotReadyError, match="no such option"):
         await bridge.start()
     with pytest.raises(NotReadyError, match="again in"):

@@ -14,6 +14,7 @@ import java.io.StringReader;
 import java.nio.charset.StandardCharsets;
 import java.security.InvalidKeyException;
 import java.security.cert.CertificateException;
+import java.security.cert.CertificateFactory;
 import java.util.concurrent.TimeUnit;
 import org.hyperledger.fabric.client.Contract;
 import org.hyperledger.fabric.client.EndorseException;
@@ -83,11 +84,15 @@ final class Peer {
     }
 
     private static ChannelCredentials credentials(JsonObject request) {
+        byte[] pem = Requests.text(request, "tls_ca").getBytes(StandardCharsets.US_ASCII);
         try {
-            return TlsChannelCredentials.newBuilder().trustManager(
-                    new ByteArrayInputStream(Requests.text(request, "tls_ca").getBytes(StandardCharsets.US_ASCII))).build();
-        } catch (IOException | IllegalArgumentException fault) {
-            throw new RequestException("tls_ca is a certificate in PEM", fault);
+            // Read here as well: the channel reads them late, and takes none at all for the machine's own.
+            if (CertificateFactory.getInstance("X.509").generateCertificates(new ByteArrayInputStream(pem)).isEmpty()) {
+                throw new RequestException("tls_ca holds no certificate");
+            }
+            return TlsChannelCredentials.newBuilder().trustManager(new ByteArrayInputStream(pem)).build();
+        } catch (IOException | CertificateException fault) {
+            throw new RequestException("tls_ca is one or more certificates in PEM", fault);
         }
     }
 
