@@ -11,7 +11,8 @@ WORKERS ?= 2
 FUZZ_SECONDS ?= 600
 # What the tiers need beyond language packages, on Debian and Ubuntu: the command and its package.
 IMAGE_PACKAGES := docker.io mmdebstrap
-SYSTEM_PACKAGES := openssl faketime strace xfsprogs $(IMAGE_PACKAGES)
+JAVA_PACKAGES := openjdk-17-jdk-headless maven
+SYSTEM_PACKAGES := openssl faketime strace xfsprogs $(JAVA_PACKAGES) $(IMAGE_PACKAGES)
 # The baseline of `make bench`, used when it is there.
 BENCH_PACKAGES := etcd-server
 
@@ -24,7 +25,7 @@ PYTEST := $(BIN)/python -m pytest
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11
 INSTALLS := pyproject.toml requirements-uv.lock
 
-.PHONY: help setup demo test lint fix docs chain-tools bench faults torture fuzz coverage lock system-packages
+.PHONY: help setup demo test lint fix docs chain-tools fabric-bridge bench faults torture fuzz coverage lock system-packages
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -82,6 +83,12 @@ docs: setup ## the CLI and API reference from the code; the links of the documen
 chain-tools: setup ## the chain clients that tests run, pinned, into a cache outside the tree
 	$(BIN)/python -m tests.support.chain_tools
 
+FABRIC_BRIDGE := blockchain_adapters/hyperledger/bridge-java
+fabric-bridge: setup ## the bridge to Hyperledger Fabric (Java 17, Maven): its jar and the wheel metaledger-fabric in dist/, installed into .venv
+	mvn -q -B -f $(FABRIC_BRIDGE)/pom.xml package
+	$(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist $(FABRIC_BRIDGE)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --reinstall dist/metaledger_fabric-*.whl
+
 bench: setup ## the benchmarks, with their baselines in the same run
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then $(MAKE) --no-print-directory system-packages SYSTEM_PACKAGES='$(BENCH_PACKAGES)'; fi
 	$(BIN)/python -m tests.bench
@@ -127,4 +134,4 @@ image-packages:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then $(MAKE) --no-print-directory system-packages SYSTEM_PACKAGES='$(IMAGE_PACKAGES)'; fi
 
 missing-packages:
-	@for name in $(subst docker.io,dockerd,$(subst xfsprogs,xfs_io,$(SYSTEM_PACKAGES))); do command -v $$name >/dev/null || echo "not installed: $$name (as root on Debian or Ubuntu: make system-packages)" >&2; done
+	@for name in $(subst openjdk-17-jdk-headless,java,$(subst maven,mvn,$(subst docker.io,dockerd,$(subst xfsprogs,xfs_io,$(SYSTEM_PACKAGES))))); do command -v $$name >/dev/null || echo "not installed: $$name (as root on Debian or Ubuntu: make system-packages)" >&2; done

@@ -30,7 +30,6 @@ LONGEST_WAIT: Final = 60.0
 START_SECONDS: Final = 20.0
 STOP_SECONDS: Final = 5.0
 SHOWN: Final = 300
-ERROR_OUTPUT: Final = 4_096
 # The first tier of the compiler is enough for what mostly waits, and with the small heap keeps the process small.
 OPTIONS: Final = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xss512k", "-Xmx192m", "-Djava.awt.headless=true")
 
@@ -189,19 +188,18 @@ class Bridge:
 
 async def _end(process: Process) -> str:
     """End a process, by its stdin or by force; return the last it said on stderr."""
-    if process.stdin is not None:
-        process.stdin.close()
     said = b""
     try:
         async with asyncio.timeout(STOP_SECONDS):
-            if process.stderr is not None:
-                said = (await process.stderr.read(ERROR_OUTPUT))[-SHOWN:]
-            await process.wait()
+            _, said = await process.communicate()  # closes stdin, and reads what is left
     except TimeoutError:
         with suppress(ProcessLookupError):
             process.kill()
-        await process.wait()
-    return " ".join(said.decode(errors="replace").split())
+        await process.communicate()
+    if process.stdin is not None:
+        with suppress(ConnectionError):
+            await process.stdin.wait_closed()
+    return " ".join(said[-SHOWN:].decode(errors="replace").split())
 
 
 __all__ = ["LONGEST_WAIT", "Bridge", "Pace"]

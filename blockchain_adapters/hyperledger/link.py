@@ -12,7 +12,7 @@ from collections import deque
 from typing import Final
 
 from py4j import protocol
-from py4j.java_gateway import GatewayConnection, GatewayParameters
+from py4j.java_gateway import GatewayConnection, GatewayParameters, quiet_close
 from py4j.protocol import Py4JError, Py4JNetworkError
 
 from ledger.core.errors import InternalError
@@ -84,6 +84,7 @@ class Link:
         try:
             connection.start()
         except Py4JError as error:
+            quiet_close(getattr(connection, "stream", None))  # there is one when the token was not answered any more
             connection.socket.close()
             raise LinkError("no connection", sent=False) from error
         return connection

@@ -87,7 +87,9 @@ def raw() -> Iterator[Raw]:
 COMMANDS = {
     name: value
     for name, value in vars(protocol).items()
-    if name.endswith("_COMMAND_NAME") and "SUB" not in name and name not in {"CALL_COMMAND_NAME", "CALL_PROXY_COMMAND_NAME", "AUTH_COMMAND_NAME"}
+    if name.endswith("_COMMAND_NAME")
+    and "SUB" not in name
+    and name not in {"CALL_COMMAND_NAME", "CALL_PROXY_COMMAND_NAME", "AUTH_COMMAND_NAME"}
 }
 
 
@@ -146,7 +148,9 @@ STOCK: dict[str, Callable[[JavaGateway], Any]] = {
     "class": lambda gateway: gateway.entry_point.getClass(),
     "array": lambda gateway: gateway.new_array(gateway.jvm.int, 1),
     "help": lambda gateway: gateway.help(gateway.entry_point, display=False),
-    "field": lambda gateway: protocol.get_return_value(gateway._gateway_client.send_command("f\ng\nt\nmethods\ne\n"), gateway._gateway_client),
+    "field": lambda gateway: protocol.get_return_value(
+        gateway._gateway_client.send_command("f\ng\nt\nmethods\ne\n"), gateway._gateway_client
+    ),
 }
 
 

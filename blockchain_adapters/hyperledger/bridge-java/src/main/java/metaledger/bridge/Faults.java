@@ -134,10 +134,13 @@ final class Faults {
         return !"tls".equals(code) && !"identity".equals(code);
     }
 
+    /** What the peer said, and what each peer behind it said beyond that. The first line of a description is its message. */
     private static String texts(Status status, List<ErrorDetail> details) {
-        String said = status.getDescription() == null ? status.getCode().name() : status.getDescription();
-        return details.isEmpty() ? said
-                : said + ": " + details.stream().map(one -> one.getAddress() + ": " + one.getMessage()).collect(Collectors.joining("; "));
+        String described = status.getDescription() == null ? status.getCode().name() : status.getDescription();
+        String said = described.lines().findFirst().orElse("");
+        String more = details.stream().filter(one -> !said.contains(one.getMessage()))
+                .map(one -> one.getAddress() + ": " + one.getMessage()).collect(Collectors.joining("; "));
+        return more.isEmpty() ? said : said + ": " + more;
     }
 
     private static boolean caused(Throwable fault) {

@@ -3,6 +3,8 @@ package metaledger.bridge;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
+import java.io.OutputStream;
+import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.util.logging.Level;
 import java.util.logging.LogManager;
@@ -45,5 +47,6 @@ public final class Main {
     private static void quiet() {
         LogManager.getLogManager().reset();
         Logger.getLogger("").setLevel(Level.OFF);
+        System.setErr(new PrintStream(OutputStream.nullOutputStream(), false, StandardCharsets.UTF_8)); // nobody reads it from now on
     }
 }
