@@ -49,7 +49,7 @@ class Link:
             answer = connection.send_command(command)
         except Py4JNetworkError as error:
             connection.close(reset=True)
-            late = isinstance(error.cause, TimeoutError)
+            late = _is_late(error)
             raise LinkError("no answer in time" if late else "the connection broke", sent=True, late=late) from error
         return self._read(connection, answer)
 
@@ -86,7 +86,7 @@ class Link:
         except Py4JError as error:
             quiet_close(getattr(connection, "stream", None))  # there is one when the token was not answered any more
             connection.socket.close()
-            raise LinkError("no connection", sent=False) from error
+            raise LinkError("no connection", sent=False, late=_is_late(error)) from error
         return connection
 
     def close(self) -> None:
@@ -99,3 +99,10 @@ class Link:
     def idle(self) -> int:
         """Return how many connections wait for a call."""
         return len(self._idle)
+
+
+def _is_late(error: BaseException | None) -> bool:
+    """Tell whether an error of py4j's comes from a time that was up: it wraps what happened, once or twice."""
+    while error is not None and not isinstance(error, TimeoutError):
+        error = getattr(error, "cause", None)
+    return error is not None

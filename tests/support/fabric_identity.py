@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 
 from blockchain_adapters.hyperledger.peer import Profile
 
-START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 
 def self_made(name: str = "User1@org1.test") -> tuple[str, str]:
@@ -26,7 +26,7 @@ def self_made(name: str = "User1@org1.test") -> tuple[str, str]:
         .public_key(key.public_key())
         .serial_number(1)
         .not_valid_before(START)
-        .not_valid_after(START + datetime.timedelta(days=3_650))
+        .not_valid_after(START + dt.timedelta(days=3_650))
         .sign(key, hashes.SHA256())
     )
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

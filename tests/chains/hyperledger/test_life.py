@@ -12,7 +12,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import psutil
+import psutil  # type: ignore[import-untyped] # it has no types
 import pytest
 
 from blockchain_adapters.hyperledger.bridge import Bridge, Pace
@@ -105,7 +105,7 @@ async def test_a_process_that_was_killed_comes_back(bridge: Bridge) -> None:
 async def test_a_process_that_hangs_is_killed_and_its_transaction_is_unknown(parts: tuple[Path, Path]) -> None:
     bridge = Bridge(*parts, Pace(patience=0.5, rest=0.01))
     try:
-        await bridge.start()
+        await bridge.ask("ping", {})  # so that there is a connection
         first = bridge.pid
         assert first is not None
         os.kill(first, signal.SIGSTOP)
@@ -115,6 +115,20 @@ async def test_a_process_that_hangs_is_killed_and_its_transaction_is_unknown(par
         await asyncio.sleep(0.05)
         assert await bridge.ask("ping", {}) == {"ok": True}
         assert bridge.pid != first
+    finally:
+        await bridge.close()
+
+
+async def test_a_process_that_hangs_before_a_connection_is_killed_and_nothing_was_sent(parts: tuple[Path, Path]) -> None:
+    bridge = Bridge(*parts, Pace(patience=0.5, rest=0.01))
+    try:
+        await bridge.start()
+        first = bridge.pid
+        assert first is not None
+        os.kill(first, signal.SIGSTOP)
+        with pytest.raises(UnreachableError):
+            await bridge.ask("submit", {"connection": "1", "transaction": ""})
+        assert await gone_soon(first)
     finally:
         await bridge.close()
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import psutil
+import psutil  # type: ignore[import-untyped] # it has no types
 import pytest
 from py4j import protocol
 from py4j.java_gateway import GatewayParameters, JavaGateway

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -31,8 +32,6 @@ CALLS: dict[str, Callable[[Peer], Awaitable[object]]] = {
 
 
 def free_port() -> int:
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return int(taken.getsockname()[1])
 
