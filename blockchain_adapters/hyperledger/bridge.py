@@ -1,7 +1,7 @@
 """The life of the bridge: a Java process that drives Fabric's own gateway client, and the calls to it.
 
-The process is started by the first call, and again by the next call after it died: at once when it had lived for a while, else after a
-rest that doubles. It dies with this process, whose end closes its stdin. Calls run on threads of a pool of fixed size, so that the event
+The process is started by the first call, and again by the next call after it died: at once, and when it dies soon again, after a rest
+that doubles. It dies with this process, whose end closes its stdin. Calls run on threads of a pool of fixed size, so that the event
 loop never waits; those that wait for something to happen on the chain take at most half of them.
 """
 
@@ -145,7 +145,7 @@ class Bridge:
         await _end(running.process)
         sound = time.monotonic() - running.since >= self._pace.healthy
         self._deaths = 1 if sound else self._deaths + 1
-        self._rest(0 if sound else self._deaths)
+        self._rest(self._deaths - 1)
 
     def _rest(self, deaths: int) -> None:
         rest = min(self._pace.most_rest, self._pace.rest * 2 ** min(deaths - 1, 20)) if deaths else 0.0
