@@ -115,11 +115,11 @@ coverage: setup ## branch coverage of the tiers that run in one process
 
 lock: setup ## resolve the lock files anew: hashes, no index address, nothing younger than a week
 	$(eval COOLDOWN := --exclude-newer $(shell date -u -d '7 days ago' +%F))
-	$(COMPILE) $(COOLDOWN) --upgrade --group dev --extra ethereum pyproject.toml -o requirements.lock
+	$(COMPILE) $(COOLDOWN) --upgrade --no-emit-package metaledger-fabric --group dev --extra ethereum --extra hyperledger pyproject.toml -o requirements.lock
 	$(COMPILE) $(COOLDOWN) --upgrade -c requirements.lock pyproject.toml -o requirements-core.lock
 	grep -E '^hatchling==' requirements.lock | sed 's/ .*//' | $(COMPILE) $(COOLDOWN) -c requirements.lock - -o requirements-build.lock
 	$(COMPILE) $(COOLDOWN) --upgrade --group demo -c requirements.lock pyproject.toml -o requirements-demo.lock
-	$(COMPILE) $(COOLDOWN) --upgrade --all-extras --group build -c requirements.lock pyproject.toml -o requirements-extras.lock
+	$(COMPILE) $(COOLDOWN) --upgrade --no-emit-package metaledger-fabric --all-extras --group build -c requirements.lock pyproject.toml -o requirements-extras.lock
 	grep -E '^uv==' requirements.lock | sed 's/ .*//' | $(COMPILE) $(COOLDOWN) - -o requirements-uv.lock
 
 system-packages: ## apt (root): what the tiers need beyond language packages

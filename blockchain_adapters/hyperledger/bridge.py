@@ -191,7 +191,7 @@ async def _end(process: Process) -> str:
     said = b""
     try:
         async with asyncio.timeout(STOP_SECONDS):
-            _, said = await process.communicate()  # closes stdin, and reads what is left
+            _, said = await process.communicate(b"")  # closes stdin, and reads what is left; without input it stays open
     except TimeoutError:
         with suppress(ProcessLookupError):
             process.kill()

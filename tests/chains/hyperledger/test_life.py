@@ -57,10 +57,11 @@ async def gone_soon(pid: int) -> bool:
 async def test_it_starts_with_the_first_call_and_ends_with_close(bridge: Bridge) -> None:
     assert bridge.pid is None
     assert await bridge.ask("ping", {}) == {"ok": True}
-    pid = bridge.pid
-    assert pid is not None
+    assert bridge._running is not None
+    process = bridge._running.process
     await bridge.close()
-    assert gone(pid)
+    assert process.returncode == 0  # by the end of its stdin, not by force
+    assert gone(process.pid)
     await bridge.close()
     with pytest.raises(NotReadyError, match="closed"):
         await bridge.ask("ping", {})
@@ -83,7 +84,7 @@ async def test_it_dies_with_its_parent(way: str, parts: tuple[Path, Path]) -> No
     finally:
         if holder:
             os.kill(holder, signal.SIGKILL)
-        await child.wait()  # its pipes are closed only now
+        await child.communicate()  # its pipes end only now
 
 
 async def test_a_process_that_was_killed_comes_back(bridge: Bridge) -> None:
