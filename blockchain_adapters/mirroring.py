@@ -49,10 +49,11 @@ LONGEST_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """For which network a contract is opened, and which key file of the home pays."""
+    """For which network a contract is opened, which key file of the home pays, and on which chain it is; None: where the URL leads."""
 
     network: str
     key: str
+    chain: int | None = None
 
 
 class Target(Protocol):

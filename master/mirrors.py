@@ -92,7 +92,7 @@ class Mirrors:
             await self._end(url)
         for url, mirror in wanted.items():
             known = self._workers.get(url)
-            if known is not None and known[0].mirror.key == mirror.key:
+            if known is not None and (known[0].mirror.key, known[0].mirror.chain) == (mirror.key, mirror.chain):
                 if known[0].mirror != mirror:
                     known[0].change(mirror)
                 continue
@@ -106,7 +106,7 @@ class Mirrors:
         scheme = await asyncio.to_thread(find_scheme, url)
         if not isinstance(scheme, MirroringScheme):
             raise UsageError(f"{url.scheme} ledgers hold no mirrors")
-        return await scheme.mirror(url, self._context, Terms(self._log.network, mirror.key))
+        return await scheme.mirror(url, self._context, Terms(self._log.network, mirror.key, mirror.chain))
 
     async def _end(self, url: str) -> None:
         worker, task = self._workers.pop(url)

@@ -60,7 +60,7 @@ RACES = 5
 
 
 class EthereumSource:
-    """`backends.Source` for one contract: reads it into its file from the first provider that is good. `open` it."""
+    """`chainbackend.Source` for one contract: reads it into its file from the first provider that is good. `open` it."""
 
     def __init__(self, rpc: Rpc, kept: ChainFile, clock: Clock, *, confirmations: int | None = None) -> None:
         self.rpc = rpc
@@ -189,10 +189,33 @@ def _known_roots(home: Home) -> list[PlacedRoot]:
 
 async def open_source(url: LedgerUrl, context: BackendContext, network: str) -> EthereumSource:
     """Open the contract of a URL for reading, with the file in the context's home."""
+    _, contract = rpc_url(url)
+    return await _open_file(url, context, context.home.path / "chains" / f"{contract}-{network[:16]}.db")
+
+
+async def open_mirror_source(url: LedgerUrl, context: BackendContext, terms: Terms) -> EthereumSource:
+    """Open the contract of a mirror. Its file names the chain: two mirrors may have one address on two chains."""
+    _, contract = rpc_url(url)
+    chain = await _chain_of(url) if terms.chain is None else terms.chain
+    return await _open_file(url, context, context.home.path / "chains" / f"{contract}-{chain}-{terms.network[:16]}.db", chain)
+
+
+async def _chain_of(url: LedgerUrl) -> int:
+    """Ask the provider of a URL which chain it is on; its contract is there."""
+    first, contract = rpc_url(url)
+    rpc = Rpc([first], contract, code=await asyncio.to_thread(contract_code))
+    try:
+        identity: Identity = await rpc.ask(rpc.admit)
+    finally:
+        await rpc.close()
+    return identity.chain
+
+
+async def _open_file(url: LedgerUrl, context: BackendContext, path: Path, chain: int | None = None) -> EthereumSource:
+    """Open the contract of a URL, read into the file at `path`; only providers of `chain` count."""
     urls, contract = rpc_urls(url, context.settings.sources)
-    path = context.home.path / "chains" / f"{contract}-{network[:16]}.db"
     kept = await asyncio.to_thread(ChainFile.open, path)
-    rpc = Rpc(urls, contract, code=await asyncio.to_thread(contract_code))
+    rpc = Rpc(urls, contract, code=await asyncio.to_thread(contract_code), chain=chain)
     source = EthereumSource(rpc, kept, context.clock, confirmations=context.settings.confirmations)
     try:
         await source.open()
@@ -224,7 +247,7 @@ async def is_direct(source: EthereumSource, network: str, roots: Sequence[Placed
 
 
 class HomeWriting:
-    """The account of a home, its journal, and the loop between them: `backends.Writing`."""
+    """The account of a home, its journal, and the loop between them: `directbackend.Writing`."""
 
     def __init__(self, submitter: Submitter, journal: Journal, account: Account) -> None:
         self.submitter = submitter
@@ -256,7 +279,7 @@ async def open_mirror_writing(source: EthereumSource, context: BackendContext, t
     """Open what writes a mirror: its own account, and a journal of its own in the home. Raises what `open_account` raises."""
     phrase = context.settings.passphrase or ""
     account = await asyncio.to_thread(open_account, context.home.keys / terms.key, phrase)
-    path = context.home.path / "mirrors" / f"{source.rpc.contract}.db"
+    path = context.home.path / "mirrors" / f"{source.rpc.contract}-{source.here['chain']}.db"
     try:
         await asyncio.to_thread(path.parent.mkdir, mode=0o700, exist_ok=True)
         return await start_writing(source, account, path, (context.clock, context.observer), limits_of(context.settings))
@@ -312,13 +335,8 @@ class EthereumScheme:
 
     async def order(self, url: LedgerUrl) -> dict[str, JSON]:
         """See OrderingScheme. Asks the provider which chain it is on."""
-        first, contract = rpc_url(url)
-        rpc = Rpc([first], contract, code=await asyncio.to_thread(contract_code))
-        try:
-            identity: Identity = await rpc.ask(rpc.admit)
-        finally:
-            await rpc.close()
-        return {"type": "ethereum", "chain": identity.chain, "contract": contract}
+        _, contract = rpc_url(url)
+        return {"type": "ethereum", "chain": await _chain_of(url), "contract": contract}
 
     async def begin(self, url: LedgerUrl, context: BackendContext, network: str) -> Backend:
         """See OrderingScheme."""
@@ -326,7 +344,7 @@ class EthereumScheme:
 
     async def survey(self, url: LedgerUrl, context: BackendContext, terms: Terms, parcel: Parcel) -> Survey:
         """See MirroringScheme."""
-        source = await open_source(url, context, terms.network)
+        source = await open_mirror_source(url, context, terms)
         try:
             return await survey(source, context.home.keys / terms.key, parcel)
         finally:
@@ -334,7 +352,7 @@ class EthereumScheme:
 
     async def mirror(self, url: LedgerUrl, context: BackendContext, terms: Terms) -> Target:
         """See MirroringScheme."""
-        source = await open_source(url, context, terms.network)
+        source = await open_mirror_source(url, context, terms)
         try:
             return EthereumTarget(source, await open_mirror_writing(source, context, terms), context.clock.monotonic)
         except BaseException:

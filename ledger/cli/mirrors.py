@@ -94,6 +94,8 @@ def add_mirror(invocation: Invocation, url: str, *, dry_run: bool, yes: bool, **
         output.note("nothing was done")
         return
     confirm("Mirror the log there?", yes=yes)
+    chain = found.facts.get("chain")
+    mirror = replace(mirror, chain=chain if isinstance(chain, int) else None)
     write_mirrors(home, [*(one for one in read_mirrors(home) if one.url != mirror.url), mirror])
     output.note("added; ledger-cli get mirrors shows how far it is")
 
@@ -129,7 +131,7 @@ async def _survey(home: Home, settings: Settings, mirror: Mirror) -> Survey:
     if not isinstance(scheme, MirroringScheme):
         raise UsageError(f"{url.scheme} ledgers hold no mirrors", advice="Write ethereum+http://HOST:PORT/0xCONTRACT.")
     require_account(home.keys / mirror.key)
-    return await scheme.survey(url, _context(home, settings), Terms(settings.network or "", mirror.key), _sample(home))
+    return await scheme.survey(url, _context(home, settings), Terms(settings.network or "", mirror.key, mirror.chain), _sample(home))
 
 
 def _context(home: Home, settings: Settings) -> BackendContext:

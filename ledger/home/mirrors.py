@@ -22,11 +22,13 @@ EVERY_SECONDS = 10.0
 class Mirror:
     """One mirror: its ledger URL, the key file in `keys/` that pays, the least seconds between two transactions, and what a day may cost.
 
-    `max_gas_per_day` is None for no limit. `tries` grows when an operator wants what was given up tried again.
+    `max_gas_per_day` is None for no limit. `chain` is the number of the chain that the contract was looked at on: another is never
+    written to. None takes the one that the URL leads to. `tries` grows when an operator wants what was given up tried again.
     """
 
     url: str
     key: str
+    chain: int | None = None
     every: float = EVERY_SECONDS
     max_gas_per_day: int | None = None
     paused: bool = False
@@ -50,7 +52,8 @@ def read_mirrors(home: Home) -> tuple[Mirror, ...]:
 
 def _checked(mirror: Mirror) -> Mirror:
     texts = isinstance(mirror.url, str) and isinstance(mirror.key, str)
-    if not texts or not isinstance(mirror.every, int | float) or not isinstance(mirror.max_gas_per_day, int | None):
+    numbers = isinstance(mirror.every, int | float) and all(isinstance(one, int | None) for one in (mirror.chain, mirror.max_gas_per_day))
+    if not texts or not numbers:
         raise TypeError(mirror)
     return mirror
 

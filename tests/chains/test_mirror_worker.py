@@ -11,47 +11,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ledger.client.place import Place
 from ledger.home.home import Home
-from tests.support.anvil import Anvil, running_anvil, scratch_state
-from tests.support.chain_homes import PHRASE, reader_home
+from tests.support.anvil import Anvil, scratch_state
+from tests.support.chain_homes import reader_home
 from tests.support.chain_writing import entries_of
-from tests.support.contract import Contract
-from tests.support.live import eventually, founded, ledger_cli, live, open_client, state_root_of
-from tests.support.mirroring_master import Mirrored
+from tests.support.live import eventually, founded, ledger_cli, open_client, state_root_of
+from tests.support.mirroring_master import Mirrored, log_of, note_of, play
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from pathlib import Path
-
-    from tests.support.live import LiveNetwork
 
 __all__ = ["founded"]
 
 pytestmark = pytest.mark.timeout(120)
-
-
-def play(founded: Path, folder: Path, story: Callable[[Mirrored, Anvil], Awaitable[None]]) -> None:
-    """Run a story with a master and an anvil that keeps its chain over a kill."""
-
-    async def run(network: LiveNetwork) -> None:
-        async with running_anvil(*scratch_state(folder)) as anvil:
-            scene = Mirrored(network, await Contract.deploy(anvil))
-            await asyncio.to_thread(scene.fund, anvil)
-            await story(scene, anvil)
-
-    with live(founded, folder, passphrase=PHRASE) as network:
-        asyncio.run(run(network))
-
-
-async def log_of(scene: Mirrored) -> list[bytes]:
-    """Return all entries of the master's log, read over HTTPS."""
-    backend = (await asyncio.to_thread(lambda: Place.find(scene.home))).https(scene.network.url)
-    try:
-        head = await backend.head()
-        return await backend.read(0, head.size)
-    finally:
-        await backend.close()
 
 
 def test_the_mirror_is_the_log_and_a_node_needs_nothing_else(founded: Path, tmp_path: Path) -> None:
@@ -205,11 +177,7 @@ def test_what_was_tampered_with_is_named_with_block_and_transaction(founded: Pat
 async def _tampered_story(scene: Mirrored, anvil: Anvil) -> None:
     """Let a private chain show another entry, and a checkpoint of its own making."""
     await scene.network.publish("Oslo", "Bergen")
-    backend = (await asyncio.to_thread(lambda: Place.find(scene.home))).https(scene.network.url)
-    log = await log_of(scene)
-    note = (await backend.head()).checkpoint
-    await backend.close()
-    assert note is not None
+    log, note = await log_of(scene), await note_of(scene)
     spoilt = [*log[:5], log[6], *log[6:]]
     replaced = await scene.contract.anchor(note, spoilt)
     words = ("audit", scene.network.url, scene.contract.ledger, "-o", "json")

@@ -27,11 +27,11 @@ FUNDED = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
 class Anvil:
     """One running anvil. `start` it, `stop` it; `options` are its own."""
 
-    chain = CHAIN
     key = FUNDED_KEY
 
     def __init__(self, *options: str, port: int = 0) -> None:
         self._options = options
+        self.chain = int(options[options.index("--chain-id") + 1]) if "--chain-id" in options else CHAIN
         self._process: Process | None = None
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
         self.port = port

@@ -30,7 +30,7 @@ from ledger.home.home import Home
 from master.create import NewNetwork, create_network
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
     from pathlib import Path
 
     from ledger.client.answers import Published
@@ -58,8 +58,9 @@ def ledger_cli(home: Path, *words: str, text: str | None = None, **variables: st
 class Server:
     """One server process on a home: `run master` or `run node`."""
 
-    def __init__(self, role: str, home: Path, *options: str) -> None:
+    def __init__(self, role: str, home: Path, *options: str, command: Sequence[str] = COMMAND) -> None:
         self.role = role
+        self._command = command
         self.home = home
         self.log_file = home.with_name(f"{home.name}.log")
         self._options = options
@@ -82,7 +83,7 @@ class Server:
         told.unlink(missing_ok=True)
         words = ("run", self.role, "--home", str(self.home), "--listen", listen, *self._options, *options)
         with self.log_file.open("ab") as log:
-            self._process = subprocess.Popen([*COMMAND, *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment())
+            self._process = subprocess.Popen([*self._command, *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment())
         deadline = time.monotonic() + START_SECONDS
         while not told.exists():
             assert self.running, f"{self.role} ended: {self.log_text()[-3000:]}"
@@ -243,21 +244,21 @@ def found_network(home: Path) -> Path:
     return home
 
 
-def start_master(template: Path, folder: Path, *options: str, **settings: object) -> LiveNetwork:
-    """Start the master of a network in a copy of its home; `settings` go into its config.toml first."""
+def start_master(template: Path, folder: Path, *options: str, command: Sequence[str] = COMMAND, **settings: object) -> LiveNetwork:
+    """Start the master of a network in a copy of its home, by `command`; `settings` go into its config.toml first."""
     home = folder / "master"
     shutil.copytree(template, home)
     configure(home, **settings)
-    master = Server("master", home, *options)
+    master = Server("master", home, *options, command=command)
     master.start()
     configure(home, ledger=master.url)
     return LiveNetwork(folder, home, str(Home(home).read_config()["network"]), master)
 
 
 @contextmanager
-def live(template: Path, folder: Path, *options: str, **settings: object) -> Iterator[LiveNetwork]:
+def live(template: Path, folder: Path, *options: str, command: Sequence[str] = COMMAND, **settings: object) -> Iterator[LiveNetwork]:
     """Serve a copy of a network, and stop all that ran when the block ends."""
-    network = start_master(template, folder, *options, **settings)
+    network = start_master(template, folder, *options, command=command, **settings)
     try:
         yield network
     finally:

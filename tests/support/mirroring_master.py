@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from ledger.client.place import Place
 from ledger.core.errors import LedgerError
 from ledger.home.home import Home
 from ledger.home.mirrors import Mirror, write_mirrors
+from tests.support.anvil import Anvil, running_anvil, scratch_state
 from tests.support.chain_homes import PHRASE, write_account
 from tests.support.command import Cli
-from tests.support.live import eventually
+from tests.support.contract import Contract
+from tests.support.live import eventually, live
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+    from ledger.core.backend import Backend
     from tests.support.command import Ran
-    from tests.support.contract import Contract, Node
+    from tests.support.contract import Node
     from tests.support.live import LiveNetwork
 
 
@@ -48,18 +56,59 @@ class Mirrored:
 
     async def reaches(self, state: str, *, says: str = "", seconds: float = 20.0) -> dict[str, Any]:
         """Wait until the mirror is in that state, with that in its reason, and return the facts."""
+        return await self.until(lambda one: one["state"] == state and says in str(one.get("reason")), f"the mirror is {state}", seconds)
+
+    async def until(self, true: Callable[[dict[str, Any]], bool], what: str, seconds: float = 20.0) -> dict[str, Any]:
+        """Wait until the facts of the mirror are so, and return them."""
         seen: list[dict[str, Any]] = [{}]
 
-        async def true() -> bool:
+        async def look() -> bool:
             await asyncio.sleep(0.3)  # tokens a minute are limited
             try:
                 seen[0] = await self.facts()
             except LedgerError:
                 return False
-            return seen[0]["state"] == state and says in str(seen[0].get("reason"))
+            return true(seen[0])
 
         try:
-            await eventually(true, f"the mirror is {state}", seconds)
+            await eventually(look, what, seconds)
         except AssertionError as error:
             raise AssertionError(f"{error}: {json.dumps(seen[0])}; {self.network.master.log_text()[-1500:]}") from None
         return seen[0]
+
+
+def play(founded: Path, folder: Path, story: Callable[[Mirrored, Anvil], Awaitable[None]]) -> None:
+    """Run a story with a master and an anvil that keeps its chain over a kill."""
+
+    async def run(network: LiveNetwork) -> None:
+        async with running_anvil(*scratch_state(folder)) as anvil:
+            scene = Mirrored(network, await Contract.deploy(anvil))
+            await asyncio.to_thread(scene.fund, anvil)
+            await story(scene, anvil)
+
+    with live(founded, folder, passphrase=PHRASE) as network:
+        asyncio.run(run(network))
+
+
+async def log_of(scene: Mirrored) -> list[bytes]:
+    """Return all entries of the master's log, read over HTTPS."""
+    async with _served(scene) as backend:
+        head = await backend.head()
+        return await backend.read(0, head.size)
+
+
+async def note_of(scene: Mirrored) -> bytes:
+    """Return the newest note of the master's log, read over HTTPS."""
+    async with _served(scene) as backend:
+        note = (await backend.head()).checkpoint
+    assert note is not None
+    return note
+
+
+@asynccontextmanager
+async def _served(scene: Mirrored) -> AsyncIterator[Backend]:
+    backend = (await asyncio.to_thread(lambda: Place.find(scene.home))).https(scene.network.url)
+    try:
+        yield backend
+    finally:
+        await backend.close()

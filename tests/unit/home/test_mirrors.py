@@ -19,7 +19,10 @@ URL = "ethereum+http://127.0.0.1:8545/0x5fbdb2315678afecb367f032d93f642f64180aa3
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     home = Home(tmp_path)
     assert read_mirrors(home) == ()
-    mirrors = (Mirror(url=URL, key="ethereum.json"), Mirror(url=URL[:-1] + "4", key="b.json", every=0.0, max_gas_per_day=5, paused=True))
+    mirrors = (
+        Mirror(url=URL, key="ethereum.json"),
+        Mirror(url=URL[:-1] + "4", key="b.json", every=0.0, chain=1, max_gas_per_day=5, paused=True),
+    )
     write_mirrors(home, mirrors)
     assert read_mirrors(home) == mirrors
     assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
@@ -37,6 +40,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         "null",
         '[{"url":1,"key":"y"}]',
         '[{"url":"x","key":"y","every":"z"}]',
+        '[{"url":"x","key":"y","chain":"z"}]',
     ],
 )
 def test_what_nobody_wrote_is_named(tmp_path: Path, text: str) -> None:
