@@ -86,6 +86,7 @@ class Provider:
         self.requests = 0
         self.received = 0
         self._session: aiohttp.ClientSession | None = None
+        self._closed = False
         self._failures = 0
         self._rests_until = 0.0
         self._number = 0
@@ -139,12 +140,15 @@ class Provider:
         self._rests_until = time.monotonic() + rest
 
     async def close(self) -> None:
-        """Close the connections; idempotent."""
+        """Close the connections for good; idempotent."""
+        self._closed = True
         session, self._session = self._session, None
         if session is not None:
             await session.close()
 
     def _opened(self) -> aiohttp.ClientSession:
+        if self._closed:  # whoever was under way when it was closed would open connections that nobody closes
+            raise ProviderError(self.name, "the connection was closed", sent=False)
         if self._session is None:
             timeout = aiohttp.ClientTimeout(total=self.patience, connect=CONNECT_SECONDS)
             self._session = aiohttp.ClientSession(timeout=timeout, auto_decompress=False, headers={"Accept-Encoding": "identity"})

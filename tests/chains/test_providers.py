@@ -9,7 +9,7 @@ import pytest
 
 from blockchain_adapters.chainfile import ChainFile, total
 from blockchain_adapters.ethereum.backend import EthereumSource
-from blockchain_adapters.ethereum.rpc import ANSWER_BYTES, ANSWER_SECONDS, Provider, Rpc, RpcError
+from blockchain_adapters.ethereum.rpc import ANSWER_BYTES, ANSWER_SECONDS, Provider, ProviderError, Rpc, RpcError
 from ledger.core.errors import BadSourceError, BusyError, LedgerError, TooLargeError, UnreachableError
 from ledger.core.trust.providers import ChainAlarmKind
 from ledger.home.clock import SystemClock
@@ -291,3 +291,12 @@ async def test_nobody_there_is_unreachable(contract: Contract) -> None:
         await rpc.call("eth_chainId")
     assert getattr(caught.value, "sent", None) is False
     await rpc.close()
+
+
+async def test_a_provider_that_was_closed_opens_no_connection_anew(anvil: Anvil) -> None:
+    provider = Provider(anvil.url)
+    await provider.call("eth_chainId")
+    await provider.close()
+    with pytest.raises(ProviderError, match="was closed") as caught:
+        await provider.call("eth_chainId")
+    assert not caught.value.sent
