@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Final, Self
 
 from ledger.client.answers import Change
@@ -55,37 +54,51 @@ class Watched:
 
 async def changes(copy: Copy, watched: Watched) -> AsyncIterator[Change]:
     """Yield what comes into force after now and is wanted. The source only says that there is more; what it is comes from the copy."""
-    at = await copy.size()
-    shown = _Shown()
-    await copy.store.read(shown.remember)
-    async for _ in _stirs(copy, at):
-        stands = await copy.store.read(shown.check)
-        if stands is not None and stands < at:
-            yield Change(stands, "undone", "", "", None, "leave")
-            at = stands
-        size = await copy.size()
-        if size > at:
-            for change in await copy.store.read(partial(read_changes, start=at, end=size, watched=watched)):
-                yield change
-            at = size
-        await copy.store.read(shown.remember)
+    shown = Shown(watched)
+    start = await copy.store.read(shown.begin)
+    async for _ in _stirs(copy, start):
+        for change in await copy.store.read(shown.look):
+            yield change
 
 
-class _Shown:
-    """The entries that may still be undone, as a watcher saw them last: none but in a log that a chain orders."""
+class Shown:
+    """What a watcher was told so far, and of it the entries that may still be undone: none but in a log that a chain orders.
 
-    def __init__(self) -> None:
+    Each look takes one snapshot, since others may take the copy back and on at any time. What was undone and stands again at the
+    next look, the same entry at the same index, is no change.
+    """
+
+    def __init__(self, watched: Watched) -> None:
+        """Tell of changes that are `watched`."""
+        self._watched = watched
+        self._at = 0
         self._start = 0
         self._leaves: list[bytes] = []
 
-    def remember(self, snapshot: Snapshot) -> None:
-        """Remember the leaves of what is not final."""
+    def begin(self, snapshot: Snapshot) -> int:
+        """Take what stands now as told; return its size."""
+        self._remember(snapshot)
+        return self._at
+
+    def look(self, snapshot: Snapshot) -> list[Change]:
+        """Return what changed since the last look, and take it as told."""
+        found: list[Change] = []
+        stands = self._check(snapshot)
+        if stands is not None and stands < self._at:
+            found.append(Change(stands, "undone", "", "", None, "leave"))
+            self._at = stands
+        found += read_changes(snapshot, start=self._at, end=snapshot.head().size, watched=self._watched)
+        self._remember(snapshot)
+        return found
+
+    def _remember(self, snapshot: Snapshot) -> None:
+        """Remember the size, and the leaves of what is not final."""
         standing = Standing.read(snapshot)
-        size = snapshot.head().size
+        self._at = size = snapshot.head().size
         self._start = size if standing is None else min(standing.final_size, size)
         self._leaves = snapshot.read_many([(0, index) for index in range(self._start, size)])
 
-    def check(self, snapshot: Snapshot) -> int | None:
+    def _check(self, snapshot: Snapshot) -> int | None:
         """Return the index of the first of them that does not stand as it did, None when all do."""
         end = min(snapshot.head().size, self._start + len(self._leaves))
         now = snapshot.read_many([(0, index) for index in range(self._start, end)])

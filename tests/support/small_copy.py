@@ -7,6 +7,9 @@ import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from ledger.client.ordered import STANDING, Standing
+from ledger.core.trust import codec
+from ledger.core.trust.providers import ChainState
 from ledger.core.trust.state import TrustState
 from ledger.engine.genesis import create_log
 from ledger.engine.replica import Replica
@@ -58,8 +61,12 @@ def small_log(path: Path, envelopes: Sequence[Envelope] | None = None, *, networ
     return SmallLog(network, path)
 
 
-def copied_log(path: Path, envelopes: Sequence[Envelope], network: SmallNetwork) -> SmallLog:
-    """Make a replica that took these entries, whatever they are: a log that does not keep its own rules. It has no checkpoint."""
+def copied_log(path: Path, envelopes: Sequence[Envelope], network: SmallNetwork, *, final: int | None = None) -> SmallLog:
+    """Make a replica that took these entries, whatever they are: a log that does not keep its own rules. It has no checkpoint.
+
+    With `final` a chain orders it, and so many of its entries are final.
+    """
+    facts = {} if final is None else {STANDING: codec.write(Standing(0, final, ChainState()))}
 
     async def copy() -> None:
         store = await asyncio.to_thread(lambda: Store.open(path, create=True))
@@ -67,7 +74,7 @@ def copied_log(path: Path, envelopes: Sequence[Envelope], network: SmallNetwork)
         await replica.pin()
         async with replica.intake() as intake:
             await intake.apply([envelope.entry for envelope in envelopes])
-            intake.take(TrustState(network.id))
+            intake.take(TrustState(network.id), facts)
         await asyncio.to_thread(replica.close)
         await asyncio.to_thread(store.close)
 

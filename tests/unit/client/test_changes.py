@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ledger.client import changes
-from ledger.client.changes import Watched, read_changes
+from ledger.client.changes import Shown, Watched, read_changes
 from ledger.core.errors import UsageError
 from ledger.core.statement import derive_id
-from tests.support.small_copy import small_log
+from tests.support.small_copy import copied_log, small_log
 from tests.support.small_network import SmallNetwork, TurnedClock, key
 
 if TYPE_CHECKING:
@@ -80,3 +80,20 @@ def test_a_change_enters_alters_or_leaves_what_is_watched(tmp_path: Path, kind: 
 def test_a_watch_has_a_condition_and_nothing_else(clause: str) -> None:
     with pytest.raises(UsageError):
         Watched.parse("thing", clause, TurnedClock())
+
+
+def test_what_is_undone_is_told_once_and_what_stands_again_unseen_is_no_change(tmp_path: Path) -> None:
+    network = SmallNetwork()
+    first, second, other = (network.put(name, n=1) for name in ("one", "two", "three"))
+    begun, shown = len(network.first), Shown(Watched.parse("thing", "", TurnedClock()))
+    tails = [first, second], [first], [other], [other, first]
+    forks = [copied_log(tmp_path / f"{number}.db", [*network.first, *tail], network, final=begun) for number, tail in enumerate(tails)]
+    assert forks[0].look(shown.begin) == begun + 2
+    told = [[(one.op, one.id, one.index) for one in fork.look(shown.look)] for fork in (*forks, forks[-1])]
+    assert told == [
+        [],
+        [("undone", "", begun + 1)],
+        [("undone", "", begun), ("put", "three", begun)],
+        [("put", "one", begun + 1)],
+        [],
+    ]
