@@ -96,27 +96,33 @@ async def test_a_reorganisation_goes_through_to_the_copy_and_what_was_published_
                 changes.append(change)  # noqa: PERF401 - it never ends: each change counts when it comes
 
         task = asyncio.create_task(listen())
-        await asyncio.sleep(0.3)
-        second = await client.publish_one({"site": {"name": "Bergen", "country": "no"}})
+        try:
+            await asyncio.sleep(0.3)
+            second = await client.publish_one({"site": {"name": "Bergen", "country": "no"}})
 
-        async def heard(op: str, policy: str = "") -> bool:
-            return any(one.op == op and one.id == policy for one in changes)
+            async def heard(op: str, policy: str = "") -> bool:
+                return any(one.op == op and one.id == policy for one in changes)
 
-        await eventually(lambda: heard("put", second.id))
-        await anvil.reorg(2)
-        await eventually(lambda: heard("undone"))
+            await eventually(lambda: heard("put", second.id))
+            await anvil.automine(on=False)  # nothing comes back before the watcher saw that it was gone
+            await anvil.reorg(2)
+            await eventually(lambda: heard("undone"))
+            await anvil.automine(on=True)
 
-        async def settled() -> bool:
-            await client.sync()
-            await other.sync()
-            return len((await client.get("site")).policies) == len((await other.get("site")).policies) == 2
+            async def settled() -> bool:
+                await client.sync()
+                await anvil.mine()
+                await other.sync()
+                return len((await client.get("site")).policies) == len((await other.get("site")).policies) == 2
 
-        await eventually(settled)
-        assert await asyncio.to_thread(state_root, reader) == await asyncio.to_thread(state_root, network.home)
-        await eventually(lambda: heard("put", first.id))
-        assert [one.op for one in changes if one.id in ("", second.id)] == ["put", "undone", "put"]
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+            await eventually(settled)
+            assert await asyncio.to_thread(state_root, reader) == await asyncio.to_thread(state_root, network.home)
+            await eventually(lambda: heard("put", first.id))
+            assert [one.op for one in changes if one.id in ("", second.id)] == ["put", "undone", "put"]
+            assert [one.index for one in changes if one.op == "undone"] == [first.index]
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_junk_and_forgeries_are_void_and_hold_nobody_up(network: Founded, contract: Contract) -> None:

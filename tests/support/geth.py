@@ -35,7 +35,8 @@ FUNDED = "0x19E7E376E7C213B7E7e7e46cc70A5dD086DAff2A"  # the address of that key
 SECRET = "22" * 32
 ZERO = "0x" + "0" * 64
 START_SECONDS = 30
-BUILD_SECONDS = 0.06  # what geth gets to fill a block
+BUILD_SECONDS = 0.06  # what geth gets to fill a block, at first
+BUILDS = 5  # how often a block that stayed empty beside a full pool is made anew, with twice the time
 UNSCHEDULED = ("number", "gasUsed", "parentHash", "excessBlobGas", "blobGasUsed", "slotNumber")
 NO_PEERS = '[Node.P2P]\nMaxPeers = 0\nNoDiscovery = true\nListenAddr = ""\nNoDial = true\n'
 
@@ -162,10 +163,20 @@ class Geth:
         """Let blocks come, with what waits in the pool."""
         for _ in range(count):
             async with self._turn:
-                head = await self.call("eth_getBlockByNumber", "latest", False)
-                made = await self._build(str(head["hash"]), max(quantity(head["timestamp"]) + 1, int(SystemClock().now())))
-                await self._choose(made)
-                await self._settle()
+                await self._mine()
+
+    async def _mine(self) -> None:
+        head = await self.call("eth_getBlockByNumber", "latest", False)
+        at, waiting = max(quantity(head["timestamp"]) + 1, int(SystemClock().now())), await self._waiting()
+        made, filled = await self._build(str(head["hash"]), at)
+        for again in range(1, BUILDS):
+            if waiting and not filled:
+                made, filled = await self._build(str(head["hash"]), at, wait=BUILD_SECONDS * 2**again)
+        await self._choose(made)
+        await self._settle()
+
+    async def _waiting(self) -> bool:
+        return quantity((await self.call("txpool_status"))["pending"]) > 0
 
     async def reorg(self, depth: int, *, longer: int = 1) -> None:
         """Switch to another branch that leaves the newest `depth` blocks out and is `longer`: geth puts what was in them there."""
@@ -174,7 +185,7 @@ class Geth:
             parent = await self.call("eth_getBlockByNumber", hex(height - depth), False)
             head, at = str(parent["hash"]), quantity(parent["timestamp"]) + 1_000
             for number in range(depth + longer):
-                head = await self._build(head, at + number, wait=0.0)
+                head, _ = await self._build(head, at + number, wait=0.0)
             await self._choose(head)
 
     async def finalize(self, height: int) -> None:
@@ -188,12 +199,14 @@ class Geth:
 
     async def _drive(self) -> None:
         while True:
-            if self.automatic and quantity((await self.call("txpool_status"))["pending"]):
-                await self.mine()
+            if self.automatic and await self._waiting():
+                async with self._turn:
+                    if self.automatic:  # it may have been told not to while it asked
+                        await self._mine()
             await asyncio.sleep(0.02)
 
-    async def _build(self, parent: str, timestamp: int, *, wait: float = BUILD_SECONDS) -> str:
-        """Make a block on `parent` and hand it in; return its hash."""
+    async def _build(self, parent: str, timestamp: int, *, wait: float = BUILD_SECONDS) -> tuple[str, bool]:
+        """Make a block on `parent` and hand it in; return its hash, and whether there is something in it."""
         wanted = {
             "timestamp": hex(timestamp),
             "prevRandao": "0x" + os.urandom(32).hex(),
@@ -208,7 +221,7 @@ class Geth:
         payload = made["executionPayload"]
         taken = await self._engine_call("engine_newPayloadV4", payload, [], ZERO, made["executionRequests"])
         assert taken["status"] == "VALID", taken
-        return str(payload["blockHash"])
+        return str(payload["blockHash"]), bool(payload["transactions"])
 
     async def _choose(self, head: str) -> None:
         answer = await self._engine_call("engine_forkchoiceUpdatedV3", self._fork_choice(head), None)
