@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import traceback
 from typing import TYPE_CHECKING
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 INTERRUPTED = 130
+YOUNG_OBJECTS = 20_000
 VERBOSE = frozenset({"-v", "--verbose"})
 
 
@@ -90,6 +92,8 @@ for module in (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code (docs/cli.md, or `ledger-cli --help`)."""
+    # Nearly all that a command makes while it loads stays: looking for cycles in it every 700 objects takes a tenth of its time.
+    gc.set_threshold(YOUNG_OBJECTS, 20, 50)
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         result = cli.main(words, prog_name="ledger-cli", standalone_mode=False, obj=Invocation())
