@@ -1,5 +1,5 @@
 """What tests of chains run, pinned, in a cache outside the tree: anvil and solc from their npm packages, geth from its Go module,
-and the bridge to Hyperledger Fabric by Maven.
+our chaincode and the stand-in peer that runs it, and the bridge to Hyperledger Fabric by Maven.
 
 Versions and hashes stand in `tests/chains/node` and `tests/chains/go`. `python -m tests.support.chain_tools` installs them; `make test`
 calls it. Tests only look whether they are there: building geth takes minutes.
@@ -13,10 +13,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tests.support.go_tools import TESTS, GoProgram, GoToolError, built, built_path, find_go
+from tests.support.go_tools import CHAINCODE, FABRIC_PEER, TESTS, GoProgram, GoToolError, built, built_path, find_go
 from tests.support.java_bridge import JavaToolError, built_bridge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 GETH = GoProgram("geth", TESTS / "chains" / "go", "github.com/ethereum/go-ethereum/cmd/geth")
 NODE = TESTS / "chains" / "node"
@@ -104,7 +109,8 @@ def install_anvil() -> Path:
 
 def main() -> None:
     """Install all and say where they are. What cannot be installed is said, and left to the tiers, which name it again."""
-    for name, install in (("anvil", install_anvil), ("geth", lambda: built(GETH)), ("fabric-bridge", built_bridge)):
+    parts: dict[str, Callable[[], Path]] = {one.name: partial(built, one) for one in (GETH, CHAINCODE, FABRIC_PEER)}
+    for name, install in {"anvil": install_anvil, **parts, "fabric-bridge": built_bridge}.items():
         try:
             sys.stdout.write(f"{name}: {install()}\n")
         except (ChainToolError, GoToolError, JavaToolError) as error:

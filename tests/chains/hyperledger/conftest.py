@@ -7,11 +7,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from blockchain_adapters.hyperledger.bridge import Bridge
+from tests.support.fabric.standin import running_standin
 from tests.support.java_bridge import bridge_jar, java
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
+
+    from tests.support.fabric.shape import FabricNetwork
+    from tests.support.fabric.standin import StandIn
+
+
+NETWORKS: dict[str, Callable[[Path], AbstractAsyncContextManager[FabricNetwork]]] = {"standin": running_standin}
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +33,16 @@ async def bridge(parts: tuple[Path, Path]) -> AsyncIterator[Bridge]:
     one = Bridge(*parts)
     yield one
     await one.close()
+
+
+@pytest.fixture
+async def standin(tmp_path: Path) -> AsyncIterator[StandIn]:
+    async with running_standin(tmp_path / "standin") as one:
+        yield one
+
+
+@pytest.fixture(params=[pytest.param("standin", marks=pytest.mark.fabric_standin)])
+async def network(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[FabricNetwork]:
+    """Each network that this machine can run."""
+    async with NETWORKS[request.param](tmp_path / "network") as one:
+        yield one

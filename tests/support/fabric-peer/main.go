@@ -28,7 +28,7 @@ const what = "a stand-in peer for tests: not Hyperledger Fabric, one organisatio
 // settings are the command line.
 type settings struct {
 	dir, material, msp, channel, name, chaincode string
-	port, most                                   int
+	port, control, most                          int
 	timeout                                      time.Duration
 }
 
@@ -52,7 +52,7 @@ func main() {
 }
 
 func run(arguments []string) error {
-	usage := fmt.Errorf("fabric-peer is %s\nusage: fabric-peer material DIR | user [flags] DIR NAME | serve [flags]", what)
+	usage := fmt.Errorf("fabric-peer is %s\nusage: fabric-peer material DIR | user [flags] DIR NAME | serve [flags] | invoke [flags] DIR USER FUNCTION [ARGUMENT…]", what)
 	if len(arguments) == 0 {
 		return usage
 	}
@@ -63,6 +63,8 @@ func run(arguments []string) error {
 		return user(rest)
 	case arguments[0] == "serve":
 		return serve(rest)
+	case arguments[0] == "invoke":
+		return invoke(rest)
 	}
 	return usage
 }
@@ -99,6 +101,7 @@ func serve(arguments []string) error {
 	set.StringVar(&s.name, "name", "metaledger", "name of the chaincode")
 	set.StringVar(&s.chaincode, "chaincode", "", "host:port at which the chaincode serves")
 	set.IntVar(&s.port, "port", 0, "port of the gateway; 0 is a free one")
+	set.IntVar(&s.control, "control", 0, "port at which faults are asked for; 0 is a free one")
 	set.IntVar(&s.most, "max-message-count", 1, "most transactions in a block")
 	set.DurationVar(&s.timeout, "batch-timeout", 50*time.Millisecond, "how long a block that is not full waits")
 	if err := set.Parse(arguments); err != nil {
@@ -119,7 +122,7 @@ func (s settings) serve(ctx context.Context, ready func([]byte)) error {
 	}
 	log.Print("this is ", what)
 	f := newFaults()
-	control, err := net.Listen("tcp", "127.0.0.1:0")
+	control, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", s.control))
 	if err != nil {
 		return err
 	}

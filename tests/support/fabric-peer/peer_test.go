@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -17,13 +16,9 @@ import (
 	"time"
 
 	"github.com/hyperledger/fabric-gateway/pkg/client"
-	"github.com/hyperledger/fabric-gateway/pkg/hash"
-	"github.com/hyperledger/fabric-gateway/pkg/identity"
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"github.com/hyperledger/fabric-protos-go-apiv2/gateway"
 	"github.com/hyperledger/fabric-protos-go-apiv2/peer"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 )
@@ -84,8 +79,7 @@ func start(t *testing.T, most int) *network {
 	n.run()
 	n.client = n.connect("writer").GetNetwork("ledger")
 	n.contract = n.client.GetContract("metaledger")
-	_, err = n.contract.SubmitTransaction("Configure", policy)
-	n.must(err)
+	n.must(invoke([]string{"-port", fmt.Sprint(n.settings.port), n.settings.material, "writer", "Configure", policy}))
 	return n
 }
 
@@ -132,28 +126,9 @@ func (n *network) run() {
 }
 
 func (n *network) connect(user string) *client.Gateway {
-	dir := n.settings.material
-	read := func(parts ...string) []byte {
-		raw, err := os.ReadFile(filepath.Join(append([]string{dir}, parts...)...))
-		n.must(err)
-		return raw
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(read("tls-ca.pem"))
-	connection, err := grpc.NewClient(fmt.Sprintf("127.0.0.1:%d", n.settings.port), grpc.WithTransportCredentials(credentials.NewClientTLSFromCert(roots, "")))
+	found, end, err := connect(n.settings.material, user, n.settings.msp, n.settings.port)
 	n.must(err)
-	certificate, err := identity.CertificateFromPEM(read("users", user, "cert.pem"))
-	n.must(err)
-	id, err := identity.NewX509Identity("Org1MSP", certificate)
-	n.must(err)
-	key, err := identity.PrivateKeyFromPEM(read("users", user, "key.pem"))
-	n.must(err)
-	sign, err := identity.NewPrivateKeySign(key)
-	n.must(err)
-	found, err := client.Connect(id, client.WithSign(sign), client.WithHash(hash.SHA256), client.WithClientConnection(connection),
-		client.WithSubmitTimeout(2*time.Second), client.WithCommitStatusTimeout(5*time.Second))
-	n.must(err)
-	n.t.Cleanup(func() { _ = found.Close(); _ = connection.Close() }) // the peer may be gone
+	n.t.Cleanup(end)
 	return found
 }
 
