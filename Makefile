@@ -64,6 +64,7 @@ test: setup ## system packages when root, lint, then every tier
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then $(MAKE) --no-print-directory system-packages; else $(MAKE) --no-print-directory missing-packages; fi
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory chain-tools
+	@$(MAKE) --no-print-directory fabric-bridge || echo "the closing summary names the tiers that need it" >&2
 	$(PYTEST) -n $(WORKERS) --dist worksteal -q
 
 lint: setup ## ruff, mypy, import-linter, the numbers of the house
@@ -86,11 +87,8 @@ docs: setup ## the CLI and API reference from the code; the links of the documen
 chain-tools: setup ## the chain clients that tests run, pinned, into a cache outside the tree
 	$(BIN)/python -m tests.support.chain_tools
 
-FABRIC_BRIDGE := blockchain_adapters/hyperledger/bridge-java
-fabric-bridge: setup ## the bridge to Hyperledger Fabric (Java 17, Maven): its jar and the wheel metaledger-fabric in dist/, installed into .venv
-	mvn -q -B -f $(FABRIC_BRIDGE)/pom.xml package
-	$(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir dist $(FABRIC_BRIDGE)
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --reinstall dist/metaledger_fabric-*.whl
+fabric-bridge: setup ## the bridge to Hyperledger Fabric (Java 17, Maven): the wheel metaledger-fabric in dist/, installed into .venv
+	$(BIN)/python -m tests.support.java_bridge
 
 bench: setup ## the benchmarks, with their baselines in the same run
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then $(MAKE) --no-print-directory system-packages SYSTEM_PACKAGES='$(BENCH_PACKAGES)'; fi

@@ -1,5 +1,5 @@
 """What tests of chains run, pinned, in a cache outside the tree: anvil and solc from their npm packages, geth from its Go module,
-our chaincode and the stand-in peer that runs it, and the bridge to Hyperledger Fabric by Maven.
+our chaincode and the stand-in peer that runs it.
 
 Versions and hashes stand in `tests/chains/node` and `tests/chains/go`. `python -m tests.support.chain_tools` installs them; `make test`
 calls it. Tests only look whether they are there: building geth takes minutes.
@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.support.go_tools import CHAINCODE, FABRIC_PEER, TESTS, GoProgram, GoToolError, built, built_path, find_go
-from tests.support.java_bridge import JavaToolError, built_bridge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,10 +109,10 @@ def install_anvil() -> Path:
 def main() -> None:
     """Install all and say where they are. What cannot be installed is said, and left to the tiers, which name it again."""
     parts: dict[str, Callable[[], Path]] = {one.name: partial(built, one) for one in (GETH, CHAINCODE, FABRIC_PEER)}
-    for name, install in {"anvil": install_anvil, **parts, "fabric-bridge": built_bridge}.items():
+    for name, install in {"anvil": install_anvil, **parts}.items():
         try:
             sys.stdout.write(f"{name}: {install()}\n")
-        except (ChainToolError, GoToolError, JavaToolError) as error:
+        except (ChainToolError, GoToolError) as error:
             sys.stderr.write(f"could not install {name}: {error} - the closing summary names the tiers that need it\n")
 
 

@@ -1,22 +1,28 @@
-"""Builds the bridge's jar, once, into a cache outside the tree; and what tests start and look at of it.
+"""Builds the bridge's jar, once, into a cache outside the tree, and its distribution; and what tests start and look at of it.
 
-Maven resolves what the pom pins. `python -m tests.support.chain_tools` builds it beforehand; tests only look whether it is there.
+Maven resolves what the pom pins. `make fabric-bridge` (`python -m tests.support.java_bridge`) leaves the distribution in `dist/` and
+installs it; `make test` calls it. Tests only look whether it is there.
 """
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
-from blockchain_adapters.hyperledger.java import JAR, MissingJavaError, find_java
+from blockchain_adapters.hyperledger.java import JAR, MissingJavaError, find_jar, find_java
+from ledger.core.errors import MissingExtraError
 
-SOURCES = Path(__file__).resolve().parents[2] / "blockchain_adapters" / "hyperledger" / "bridge-java"
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = ROOT / "blockchain_adapters" / "hyperledger" / "bridge-java"
+UV = Path(sys.executable).with_name("uv")
 BUILD_SECONDS = 600
-HOW = "make chain-tools"
+HOW = "make fabric-bridge"
 
 
 class JavaToolError(RuntimeError):
@@ -52,10 +58,17 @@ def missing_bridge() -> str | None:
     """Return why the bridge cannot run here, None when it can."""
     try:
         java()
-        bridge_jar()
+        jar = bridge_jar()
     except JavaToolError as error:
         return str(error)
-    return None
+    return None if _is_installed(jar) else f"metaledger-fabric is not installed, or is of other sources ({HOW})"
+
+
+def _is_installed(jar: Path) -> bool:
+    try:
+        return filecmp.cmp(find_jar(), jar, shallow=False)
+    except MissingExtraError:
+        return False
 
 
 def built_bridge() -> Path:
@@ -79,3 +92,41 @@ def compile_bridge(folder: Path) -> Path:
     if done.returncode:
         raise JavaToolError("Maven could not build the bridge")
     return folder / "target" / JAR
+
+
+def build_wheel(folder: Path) -> Path:
+    """Build the distribution `metaledger-fabric` into `folder`; return the wheel. Raises JavaToolError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        source = Path(scratch, "source")
+        shutil.copytree(SOURCES, source, ignore=shutil.ignore_patterns("target", "src"))
+        (source / "target").mkdir()
+        shutil.copy(built_bridge(), source / "target" / JAR)
+        fresh = Path(scratch, "wheel")
+        _uv("build", "--wheel", "--no-build-isolation", "--python", sys.executable, "--out-dir", fresh, source)
+        [wheel] = fresh.glob("*.whl")
+        return Path(shutil.move(wheel, folder / wheel.name))
+
+
+def _uv(*arguments: str | Path) -> None:
+    command = [str(one) for one in (UV, arguments[0], "--quiet", *arguments[1:])]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)
+    if done.returncode:
+        raise JavaToolError(f"uv {arguments[0]} failed: {done.stderr[-400:]}")
+
+
+def main() -> int:
+    """Build the wheel into `dist/` and install it, unless this very jar is. What cannot be built is said, and left to the tiers."""
+    try:
+        wheel = build_wheel(ROOT / "dist")
+        if not _is_installed(bridge_jar()):
+            _uv("pip", "install", "--python", sys.executable, "--no-deps", "--reinstall", wheel)
+    except JavaToolError as error:
+        sys.stderr.write(f"could not build the bridge to Hyperledger Fabric: {error}\n")
+        return 1
+    sys.stdout.write(f"fabric-bridge: {wheel.relative_to(ROOT)}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
