@@ -18,6 +18,7 @@ from auth.tls import ServerIdentity
 from auth.tokenkeys import TokenKeyFiles
 from auth.tokens import TokenIssuer, TokenVerifier
 from auth.used import UsedSlots
+from ledger.client.ownca import authority_of
 from ledger.client.slips import Lookout
 from ledger.core.keys import self_test
 from ledger.engine.store import Store
@@ -41,7 +42,7 @@ from master.admission import Admission
 from master.certificates import CertificateRoutes, HostRule, IssueBook
 from master.forks import ForkRoutes
 from master.mirrors import MasterLog, Mirrors
-from master.parts import authority_of, entries_reader, first_head, key_store, site_of, take_lock
+from master.parts import entries_reader, first_head, key_store, site_of, take_lock
 from master.publish import PublishRoutes
 from master.renewal import AuthorityChore, renewal_of
 from master.signing.remote import Place, RemoteSequencer

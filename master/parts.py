@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from auth.keystore import KeyStore
-from auth.pairs import settle_pair
-from auth.pki import CertificateAuthority, common_name, load_chain
-from auth.succession import FORMER
+from auth.pki import common_name, load_chain
 from auth.tokens import Site
 from ledger.core.checkpoint import parse_checkpoint
-from ledger.core.errors import BusyError, NotFoundError, UsageError
+from ledger.core.errors import BusyError, UsageError
 from ledger.core.note import parse_note
-from ledger.home.files import read_private_file
 from ledger.home.lock import WriterLock
 from ledger.http.feed import SignedHead
 
@@ -25,7 +22,6 @@ if TYPE_CHECKING:
     from ledger.home.settings import Settings
     from ledger.http.logs import EventLog
 
-CA_KEY = "ca.key"
 ENDING_SECONDS = 2.0
 
 
@@ -54,17 +50,6 @@ def site_of(home: Home, settings: Settings, store: Store) -> Site:
     if settings.network is not None and settings.network != stored:
         raise UsageError(f"config.toml names network {settings.network}, the log is of {stored}")
     return Site(stored, common_name(load_chain(home.certificate_file.read_bytes())[0].subject))
-
-
-def authority_of(home: Home) -> CertificateAuthority | None:
-    """Return the network's CA, None when its key is kept elsewhere."""
-    settle_pair(home.ca_file, home.tls / CA_KEY)
-    try:
-        key = read_private_file(home.tls / CA_KEY)
-    except NotFoundError:
-        return None
-    former = home.tls / FORMER
-    return CertificateAuthority.load(home.ca_file.read_bytes(), key, former.read_bytes() if former.exists() else b"")
 
 
 async def first_head(sequencer: Sequencing, store: Store) -> SignedHead:

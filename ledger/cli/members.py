@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ledger.core.canonical import is_hex64
 from ledger.core.errors import UsageError
 from ledger.core.limits import LIMITS
 from ledger.home.files import create_file, write_file
@@ -20,6 +21,10 @@ from .verbs import Command, verb
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ledger.client.answers import Joined
+    from ledger.client.sync import Progress
+
+FILE = click.Path(path_type=Path, dir_okay=False)
 SECONDS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 LONGEST = 3650 * 86400
 SCOPES = ("read", "write", "operate")
@@ -65,7 +70,7 @@ def add_to(cli: click.Group) -> None:
 @click.option("--type", "member_type", type=click.Choice(["node", "user", "service", "admin"]), required=True, help="What the newcomer is.")
 @click.option("--permissions", multiple=True, metavar="ID", help="Permissions to give; may be repeated. Default: those of the type.")
 @click.option("--ttl", type=Duration(), default="1h", show_default=True, help="How long the invite is good.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the token to this new file (0600), not to stdout.")
+@click.option("--out", type=FILE, help="Write the token to this new file (0600), not to stdout.")
 @common
 def invite(invocation: Invocation, name: str, member_type: str, permissions: tuple[str, ...], ttl: int, out: Path | None) -> None:
     """Invite a node, user, service or admin. Prints the join token: whoever holds it can join, once.
@@ -118,25 +123,76 @@ def token(invocation: Invocation, scope: str, ttl: int) -> None:
 
 
 @click.command(cls=Command)
-@click.argument("token", metavar="TOKEN|@FILE|-")
+@click.argument("token", required=False, metavar="[TOKEN|@FILE|-]")
 @click.option("--name", "hosts", multiple=True, metavar="HOST", help="A name or address in this member's certificate; may be repeated.")
+@click.option("--network", metavar="ID", help="Without a token, on a chain: only read the network of this id at --ledger URL.")
+@click.option("--account", type=FILE, help="On a chain: the keystore file that pays; the home keeps a copy.  [default: keys/ethereum.json]")
+@click.option("--out", type=FILE, help="On a chain: append nothing; write the member's statement to this new file, for a member to submit.")
 @forms("table", "json")
 @common
-def join(invocation: Invocation, token: str, hosts: tuple[str, ...]) -> None:
+def join(
+    invocation: Invocation, token: str | None, hosts: tuple[str, ...], network: str | None, account: Path | None, out: Path | None
+) -> None:
     """Join a network with a token, in an empty home.
 
     Makes the key, pins the network's CA, publishes the member statement, gets the certificate and
     verifies the whole ledger. A join that was stopped is taken up again with the same token.
     A token in argv can be seen by others on this machine: prefer @FILE or -.
 
+    A network that a chain orders has no server to ask. There the member statement is an entry that somebody pays for: this home's
+    account, or a member to whom it is handed with --out. Who only reads needs no token: the network id and the ledger URL will do.
+
     For example:
       ledger-cli join @node-1.token --home ./node-1
       ledger-cli join - --home ./node-1 < node-1.token
+      ledger-cli join @anna.token --home ./anna --account account.json
+      ledger-cli join @anna.token --home ./anna --out anna.json
+      ledger-cli join --network ID --ledger ethereum+https://rpc.example/0xCONTRACT --home ./reader
     """
+    with output.arriving("syncing") as progress:
+        if token is None:
+            joined: Joined | None = _reader(invocation, (network, hosts, account, out), progress)
+        elif network is not None:
+            raise UsageError("a token names its network", advice="Leave --network out.")
+        else:
+            joined = _member(invocation, token, (hosts, account, out), progress)
+    if joined is not None:
+        output.one(joined.facts(), invocation.form)
+
+
+def _member(
+    invocation: Invocation, argument: str, given: tuple[tuple[str, ...], Path | None, Path | None], progress: Progress
+) -> Joined | None:
+    """Join with a token; None when the statement was written to a file instead."""
     from auth.join import read_join_token  # noqa: PLC0415 - what the other commands need not load
     from ledger.client.joining import join_home  # noqa: PLC0415 - as above
 
-    invited = read_join_token(token, sys.stdin.buffer, lambda text: output.note(f"warning: {text}"))
-    with output.arriving("syncing") as progress:
-        joined = run(join_home(invocation.home_path(), invited.encode(), hosts=hosts, progress=progress))
-    output.one(joined.facts(), invocation.form)
+    hosts, account, out = given
+    token = read_join_token(argument, sys.stdin.buffer, lambda text: output.note(f"warning: {text}"))
+    if token.url.startswith("https:"):
+        if account is not None or out is not None:
+            raise UsageError("a master lets in itself, and nobody pays", advice="Leave --account and --out out.")
+        return run(join_home(invocation.home_path(), token.encode(), hosts=hosts, progress=progress))
+    from ledger.client.chainjoining import Way, join_on_chain  # noqa: PLC0415 - as above
+
+    if hosts:
+        raise UsageError("a chain certifies nobody", advice="Give --name to run node.")
+    way = Way(account, None if out is None else lambda envelope: create_file(out, envelope.entry + b"\n", mode=0o644))
+    joined = run(join_on_chain(invocation.home_path(), token, way, progress=progress))
+    if joined is None:
+        output.note(f"not joined yet: let a member `ledger-cli submit {out}`, then join again with the same token")
+    return joined
+
+
+def _reader(invocation: Invocation, given: tuple[str | None, tuple[str, ...], Path | None, Path | None], progress: Progress) -> Joined:
+    """Make a home that only reads."""
+    from ledger.client.chainjoining import follow_on_chain  # noqa: PLC0415 - what the other commands need not load
+
+    network, *others = given
+    ledger = invocation.settings().ledger
+    if network is None or ledger is None or any(others):
+        advice = "Give TOKEN, @FILE or -; to only read a network on a chain, --network ID and --ledger URL alone."
+        raise UsageError("there is no token to join with", advice=advice)
+    if not is_hex64(network):
+        raise UsageError("a network id has 64 hex digits in lower case", advice="`status` in a home of the network shows it.")
+    return run(follow_on_chain(invocation.home_path(), network, ledger, progress=progress))

@@ -117,9 +117,9 @@ def log_key(invocation: Invocation, *, overlap: bool, stolen: bool, out: Path | 
 def certificate(invocation: Invocation, hosts: tuple[str, ...]) -> None:
     """Replace this home's TLS certificate and its key, for the same hosts. A running server takes them up within seconds.
 
-    Connections that stand keep what they have. The master certifies itself where it holds the key of
-    the network's CA; every other home asks the master. Agents do this by themselves at two thirds of
-    the life of a certificate.
+    Connections that stand keep what they have. A home that holds the key of its CA certifies itself: the
+    master's, and a node's in a network that a chain orders; every other home asks the master. Agents do
+    this by themselves at two thirds of the life of a certificate.
 
     For example:
       ledger-cli rotate certificate
@@ -130,12 +130,11 @@ def certificate(invocation: Invocation, hosts: tuple[str, ...]) -> None:
 
 def _new_certificate(invocation: Invocation, hosts: tuple[str, ...]) -> Mapping[str, object]:
     from ledger.client.certificates import present_names, renew_certificate  # noqa: PLC0415 - what the other commands need not load
+    from ledger.client.ownca import CA_KEY, renew_own  # noqa: PLC0415 - as above
 
     place = invocation.place()
     present_names(place.home)
-    if place.settings.role == "master":
-        from master.renewal import renew_own  # noqa: PLC0415 - as above
-
+    if place.settings.role == "master" or (place.home.tls / CA_KEY).exists():
         ends = renew_own(place.home, place.clock, hosts)
     else:
         ends = run(renew_certificate(place, hosts))

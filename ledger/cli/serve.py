@@ -105,12 +105,13 @@ def _create(home: Home, wanted: NewNetwork) -> None:
 @click.option("--listen", metavar="HOST:PORT", help="Where to serve reads.  [env: METALEDGER_LISTEN; default: 127.0.0.1:8444]")
 @click.option("--relay", is_flag=True, default=None, help="Serve the log to other nodes, too.")
 @click.option("--join", "token", metavar="@FILE", help="Join with this token first when nobody lives in the home.")
-@click.option(
-    "--name", "hosts", multiple=True, metavar="HOST", help="With --join: a name or address in the node's certificate; may be repeated."
-)
+@click.option("--name", "hosts", multiple=True, metavar="HOST", help="A name or address in the node's first certificate; may be repeated.")
 @common
 def node(invocation: Invocation, listen: str | None, relay: bool | None, token: str | None, hosts: tuple[str, ...]) -> None:
     """Follow the ledger, verify every byte, and answer reads from the local replica. SIGTERM or Ctrl-C stops it.
+
+    Where a chain orders the network nobody certifies servers: at its first start the node makes a CA of its own, whose
+    certificate (tls/ca.pem) its readers are given.
 
     For example:
       ledger-cli run node --home ./node-1

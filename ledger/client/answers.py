@@ -187,10 +187,10 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """What a successful join made."""
+    """What a successful join made. `name` is the member's, None in a home that only reads."""
 
     network: str
-    name: str
+    name: str | None
     home: str
     size: int
 

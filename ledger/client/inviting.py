@@ -28,5 +28,6 @@ def new_invite(place: Place, network: str, who: tuple[str, str, tuple[str, ...]]
     expires = format_time(int(place.clock.now()) + ttl)
     rights: list[JSON] = [*permissions] or [f"permissions.{member_type}"]
     body: JSONObject = {"name": name, "type": member_type, "key": key.public.text, "permissions": rights, "expires": expires}
-    ca = fingerprint(load_chain(place.home.ca_file.read_bytes())[0]) if place.home.ca_file.exists() else None
+    served = place.url.scheme == "https"  # a chain has no CA, whatever this home certifies by itself
+    ca = fingerprint(load_chain(place.home.ca_file.read_bytes())[0]) if served and place.home.ca_file.exists() else None
     return Wish("put", "invite", derive_id("invite", body), body), JoinToken(network, place.url.text, ca, key, expires), key

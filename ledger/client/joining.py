@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from ledger.client.sync import Progress
     from ledger.core.canonical import JSONObject
+    from ledger.core.envelope import Envelope
     from ledger.core.keys import PrivateKey
     from ledger.core.ports import Clock
     from ledger.core.state import Record
@@ -45,7 +46,10 @@ if TYPE_CHECKING:
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 HTTPS_PORT = 443
 # What a join that stopped half way leaves in a home, and what file systems put into an empty directory.
-LEFTOVERS = frozenset({"keys", "tls", "evidence", "ledger.db", "ledger.db-shm", "ledger.db-wal", "lock", "head.json", "lost+found"})
+LEFTOVERS = frozenset(
+    {"keys", "tls", "evidence", "ledger.db", "ledger.db-shm", "ledger.db-wal", "lock", "head.json", "lost+found", "chains"}
+    | {f"journal.db{suffix}" for suffix in ("", "-shm", "-wal")}
+)
 
 
 async def join_home(
@@ -53,14 +57,22 @@ async def join_home(
 ) -> Joined:
     """Join with the token in `line`, in an empty home. `hosts`: more names for the certificate.
 
-    Raises FormatError (no token), UsageError (a home in use), VerificationError (not the network's CA), NotAllowedError
-    (the invite is gone or over), and what the sync raises.
+    Raises FormatError (no token), UsageError (a home in use, a token of a network without a master: `chainjoining` takes these),
+    VerificationError (not the network's CA), NotAllowedError (the invite is gone or over), and what the sync raises.
     """
     token = parse_join_token(line)
-    home = Home(path)
-    await asyncio.to_thread(refuse_strange, path)
-    await asyncio.to_thread(home.create)
+    if not token.url.startswith("https:"):
+        raise UsageError("this network has no master that lets anybody in: a chain orders it", advice="Join with `ledger-cli join`.")
+    home = await asyncio.to_thread(make_home, path)
     return await _Joining(home, token, clock or SystemClock(), hosts).join(progress)
+
+
+def make_home(path: Path) -> Home:
+    """Return the directories of a new home, or of one in which an earlier join stopped (blocking). UsageError for one in use."""
+    refuse_strange(path)
+    home = Home(path)
+    home.create()
+    return home
 
 
 def refuse_strange(path: Path) -> None:
@@ -82,7 +94,7 @@ class _Joining:
     async def join(self, progress: Progress | None) -> Joined:
         """Do the steps in order."""
         ca = await self._pin()
-        key = await asyncio.to_thread(self._key)
+        key = await asyncio.to_thread(member_key, self._home)
         store = await asyncio.to_thread(self._store)
         replica = Replica(store, self._token.ledger)
         try:
@@ -108,11 +120,6 @@ class _Joining:
         ca = await pin_ca(url.hostname or "", url.port or HTTPS_PORT, self._token.ca, self._clock.now())
         await asyncio.to_thread(write_file, self._home.ca_file, ca, mode=0o644)
         return ca
-
-    def _key(self) -> PrivateKey:
-        phrase = load_settings(self._home.path, {}).passphrase
-        store = KeyStore(self._home.keys, None if phrase is None else phrase.encode())
-        return store.load(MEMBER) if store.has(MEMBER) else store.create(MEMBER)
 
     def _store(self) -> Store:
         return Store.open(self._home.database, create=not self._home.database.exists())
@@ -146,17 +153,29 @@ class _Joining:
 
     async def _become_member(self, syncer: Syncer, source: HttpsBackend, key: PrivateKey) -> None:
         invite = await syncer.replica.store.read(lambda snapshot: invite_of(snapshot, self._token.key))
-        body: JSONObject = {
-            **{name: invite.content[name] for name in ("name", "type", "permissions")},
-            "key": key.public.text,
-            "invite": invite.id,
-        }
-        wish = Wish("put", "member", derive_id("member", body), body)
-        by, iat = self._token.key.public.keyid, format_time(int(self._clock.now()))
-        statement = bind(wish, ledger=self._token.ledger, prev=None, by=by, iat=iat)
-        (answer,) = await source.append([seal(statement, [self._token.key, key]).entry])
+        entry = member_statement(self._token, invite, key, self._clock).entry
+        (answer,) = await source.append([entry])
         if isinstance(answer, Refused):
             raise answer.error
+
+
+def member_key(home: Home) -> PrivateKey:
+    """Return the member's key of a home, made if it is not there (blocking)."""
+    phrase = load_settings(home.path, {}).passphrase
+    store = KeyStore(home.keys, None if phrase is None else phrase.encode())
+    return store.load(MEMBER) if store.has(MEMBER) else store.create(MEMBER)
+
+
+def member_statement(token: JoinToken, invite: Record, key: PrivateKey, clock: Clock) -> Envelope:
+    """Return the statement by which an invite lets a key in, signed by both."""
+    body: JSONObject = {
+        **{name: invite.content[name] for name in ("name", "type", "permissions")},
+        "key": key.public.text,
+        "invite": invite.id,
+    }
+    wish = Wish("put", "member", derive_id("member", body), body)
+    statement = bind(wish, ledger=token.ledger, prev=None, by=token.key.public.keyid, iat=format_time(int(clock.now())))
+    return seal(statement, [token.key, key])
 
 
 def invite_of(snapshot: Snapshot, key: PrivateKey) -> Record:

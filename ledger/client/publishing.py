@@ -214,7 +214,7 @@ class Publisher:
             return await backend.append([envelope.entry for envelope in envelopes])
         except OutcomeUnknown:
             raise
-        except (UnavailableError, AccessError, ConflictError):  # it did not arrive, or was refused as a whole
+        except (UnavailableError, *REFUSALS):  # it did not arrive, or was refused as a whole
             await self._slips.strike(envelope.statement.digest for envelope in envelopes)
             raise
 

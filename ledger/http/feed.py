@@ -222,6 +222,12 @@ class Hub:
         else:
             self._delivering = asyncio.get_running_loop().create_task(self._deliver(), name="feed-delivery")
 
+    def move(self, head: SignedHead) -> None:
+        """Stand at a head without a note, which a chain ordered and may take back: there is no feed of it, and streams end."""
+        self._note(head)
+        for follower in list(self._followers):
+            follower.end()
+
     def _note(self, head: SignedHead) -> None:
         if head.size > self.head.size:
             now = asyncio.get_running_loop().time()

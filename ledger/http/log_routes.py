@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import zstandard
 from aiohttp import HttpVersion11, web
 
-from ledger.core.errors import FormatError, LedgerError, NotFoundError, UsageError
+from ledger.core.errors import FormatError, LedgerError, NotFoundError, UnsupportedError, UsageError
 from ledger.core.limits import LIMITS
 from ledger.core.tiles import frame, parse_tile_path, tile_hashes
 from ledger.http.call import Call, bytes_response, parse_number
@@ -122,7 +122,7 @@ class LogRoutes:
             path = parse_tile_path("tile/" + call.params[0])
         except FormatError as error:
             raise Refusal(HTTPStatus.NOT_FOUND, "not-found", "this is not the path of a tile") from error
-        size = self._hub.head.size
+        size = self._signed_size()
         if path.level is not None:
             hashes = await self._reads.read(lambda snapshot: tile_hashes(snapshot, path, size))
             return bytes_response(hashes, BYTES_TYPE, cache=self._sharing.lasting)
@@ -135,7 +135,7 @@ class LogRoutes:
     async def entries(self, call: Call) -> web.Response:
         """Answer entries `start … end-1`, at most a page; never none."""
         call.only("start", "end")
-        size = self._hub.head.size
+        size = self._signed_size()
         start = call.number("start")
         end = call.number("end", size)
         if end <= start and "end" in call.query():
@@ -150,6 +150,7 @@ class LogRoutes:
     async def watch(self, call: Call) -> web.StreamResponse:
         """Stream the feed until the token ends, the peer goes or the server drains."""
         call.only("start")
+        self._signed_size()
         if call.request.version < HttpVersion11:
             raise UsageError("the feed needs HTTP/1.1")
         if call.request.method == "HEAD":
@@ -173,6 +174,16 @@ class LogRoutes:
             if timer is not None:
                 timer.cancel()
         return response
+
+    def _signed_size(self) -> int:
+        """Return the size up to which entries never change. UnsupportedError for a log that a chain orders, which no note vouches for."""
+        head = self._hub.head
+        if head.size and not head.note:
+            raise UnsupportedError(
+                "a chain orders this log: no note says that what is handed on is whole, and its end may be undone",
+                advice="Read it from the chain's own providers, and the state from here.",
+            )
+        return head.size
 
     def _may_read(self, call: Call) -> bool:
         return call.principal is None or self._authorizer.still(call)

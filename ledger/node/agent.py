@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FirstJoin:
-    """How an empty home joins: the token (text, `@FILE` or `-`; None: the settings'), and more names for its certificate."""
+    """How an empty home joins: the token (text, `@FILE` or `-`; None: the settings'), and more names for its first certificate."""
 
     token: str | None = None
     hosts: tuple[str, ...] = ()
@@ -45,7 +45,7 @@ async def serve(
     wanted = first or FirstJoin()
     async with stop_signals() as stopping:
         settings = await join_first(home, settings, world, wanted.token or settings.join, wanted.hosts)
-        node = await open_node(home, settings, world)
+        node = await open_node(home, settings, world, wanted.hosts)
         try:
             bound = await node.start()
             gc.freeze()

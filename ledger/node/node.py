@@ -18,8 +18,10 @@ from auth.tokenkeys import TokenKeyFiles
 from auth.tokens import Site, TokenIssuer, TokenVerifier
 from auth.used import UsedSlots
 from ledger.client.certificates import is_due, renew_certificate
+from ledger.client.joining import LOCAL_HOSTS
 from ledger.client.moving import Moving
 from ledger.client.ordered import ChainSyncer
+from ledger.client.ownca import CA_KEY, certify_alone, renew_own
 from ledger.client.place import Place
 from ledger.client.slips import Lookout
 from ledger.core.errors import NotFoundError, UsageError
@@ -38,7 +40,7 @@ from ledger.http.members import StateMembers, touches_rights
 from ledger.http.metrics import Metrics
 from ledger.http.query_routes import QueryRoutes
 from ledger.http.routes import Route, RouteTable
-from ledger.http.server import HttpServer, ServerParts
+from ledger.http.server import HttpServer, ServerParts, parse_address
 from ledger.http.service import Bound, Listeners, World, announce, withdraw
 from ledger.http.state_routes import StateRoutes
 from ledger.http.token_routes import TokenRoutes
@@ -66,13 +68,17 @@ DEFAULT_LISTEN = "127.0.0.1:8444"
 API_TOKEN_BYTES = 32
 LOCK_PATIENCE_SECONDS = 3.0
 TITLE = "metaledger node"
+UNNAMED = "node"  # in the certificate of a home that is no member
+ANY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - what no certificate is for
 EVERYWHERE = frozenset({"/checkpoint", "/v1/watch"})
 
 
 class Node:
     """One running node; `open_node` makes it, `stop` ends it. Its public parts are there for tests and for the CLI."""
 
-    def __init__(self, place: Place, replica: Replica, sources: Sequence[Source], world: World) -> None:
+    def __init__(self, place: Place, replica: Replica, sources: Sequence[Source], world: World, hosts: Sequence[str] = ()) -> None:
+        """Make the parts; `hosts` are further names for a certificate of the node's own."""
+        self._hosts = tuple(hosts)
         self.home = place.home
         self.settings = place.settings
         self.replica = replica
@@ -101,6 +107,7 @@ class Node:
         """Serve and follow. Raises what keeps it from serving; call `stop` then too."""
         await self.syncer.load()
         hub = self._hub = Hub(await self._first_head(), self._read)
+        await asyncio.to_thread(self._certify)
         identity = await asyncio.to_thread(ServerIdentity, self.home.certificate_file, self.home.certificate_key_file)
         site = Site(self.replica.network, await asyncio.to_thread(server_name, self.home))
         parts = await self._parts(site, hub)
@@ -161,7 +168,7 @@ class Node:
         if move.note is not None and parse_claim(move.note).size == move.size:
             hub.publish(SignedHead(move.size, move.note), move.start, move.entries)
         elif move.note is None and self.syncer.stands is not None:
-            hub.publish(SignedHead(move.size, b""), move.start, move.entries)  # a chain's log has no notes
+            hub.move(SignedHead(move.size, b""))
 
     async def _moved(self) -> str | None:
         return await self.moving.find(self.following.sources[0].url)
@@ -212,6 +219,15 @@ class Node:
         )
         return ServerParts(RouteTable(self._routes), authorizer, self._world.log, self.metrics, self._remark)
 
+    def _certify(self) -> None:
+        """Make a certificate of this home's own where nobody else gives one (blocking): a chain has no CA."""
+        on_chain = self.following.sources[0].transport is None
+        if on_chain and not self.home.certificate_file.exists() and not self.home.ca_file.exists():
+            host = parse_address(self.settings.listen or DEFAULT_LISTEN).host
+            hosts = dict.fromkeys([*self._hosts, *(() if host in ANY_ADDRESS else (host,)), *LOCAL_HOSTS])
+            certify_alone(self.home, self.settings.name or UNNAMED, list(hosts), self._world.clock)
+            self._world.log.event("certificate-made", ca=str(self.home.ca_file), hosts=list(hosts))
+
     async def _change_index(self, change: IndexChange) -> None:
         await self.store.write(lambda transaction: transaction.change_indexes(change.apply))
 
@@ -225,7 +241,10 @@ class Node:
         return token.decode("ascii").strip()
 
     async def _renew(self) -> None:
-        ends = await renew_certificate(self._place)
+        if await asyncio.to_thread((self.home.tls / CA_KEY).exists):
+            ends = await asyncio.to_thread(renew_own, self.home, self._world.clock)
+        else:
+            ends = await renew_certificate(self._place)
         self._world.log.event("certificate-renewed", expires=ends)
 
     def _marks(self) -> dict[str, object]:
@@ -241,8 +260,11 @@ class Node:
         return {} if self._condition is None else dict(await self._condition.status())
 
 
-async def open_node(home: Home, settings: Settings, world: World) -> Node:
-    """Return a node over the replica of `home`, not serving yet. Raises what is wrong there; BusyError when another process has it."""
+async def open_node(home: Home, settings: Settings, world: World, hosts: Sequence[str] = ()) -> Node:
+    """Return a node over the replica of `home`, not serving yet; `hosts` as for `Node`.
+
+    Raises what is wrong there; BusyError when another process has it.
+    """
     await asyncio.to_thread(home.require)
     self_test()
     if settings.ledger is None:
@@ -251,7 +273,7 @@ async def open_node(home: Home, settings: Settings, world: World) -> Node:
         raise UsageError(f"{home.path} is a master's home", advice="Join the network from a home of its own.")
     place = await asyncio.to_thread(Place(home, settings, parse_ledger_url(settings.ledger), world.clock).at_present)
     sources = await asyncio.to_thread(open_sources, place, (world.clock, world.log))
-    return Node(place, Replica(await asyncio.to_thread(_open_store, home), place.network), sources, world)
+    return Node(place, Replica(await asyncio.to_thread(_open_store, home), place.network), sources, world, hosts)
 
 
 def _open_store(home: Home) -> Store:
