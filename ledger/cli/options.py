@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -104,6 +105,7 @@ def output(*forms: str, default: str | None = "table") -> Callable[[Callable[P, 
 
 def run(work: Coroutine[Any, Any, R]) -> R:
     """Run one command's coroutine to its end."""
-    import uvloop  # noqa: PLC0415 - 30 ms that `version` and `--help` need not pay
+    with closing(work):  # an interruption may come before it begins
+        from .running import run_to_end  # noqa: PLC0415 - its libraries take 60 ms that `version` and `--help` need not pay
 
-    return uvloop.run(work)
+        return run_to_end(work)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-PROGRAM = (sys.executable, "-c", "import sys; from ledger.cli.main import main; sys.exit(main())")
+PROGRAM = (sys.executable, "-c", "from ledger.cli.program import main; main()")
 
 
 @dataclass(frozen=True)

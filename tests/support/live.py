@@ -41,7 +41,7 @@ START_SECONDS = 30.0
 STOP_SECONDS = 30.0
 LOOK_SECONDS = 0.02
 ANYWHERE = "127.0.0.1:0"
-COMMAND = (sys.executable, "-c", "import sys; from ledger.cli.main import main; sys.exit(main())")
+COMMAND = (sys.executable, "-c", "from ledger.cli.program import main; main()")
 
 
 def environment(**more: str) -> dict[str, str]:
