@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from blockchain_adapters.chainfile import ChainFile
     from blockchain_adapters.direct import Order
-    from blockchain_adapters.follow import Progress
+    from blockchain_adapters.follow import Enough, Progress
     from ledger.core.canonical import JSON
     from ledger.core.trust.providers import ChainState
     from ledger.core.trust.roots import PlacedRoot
@@ -44,6 +44,16 @@ class Source(Protocol):
         ...
 
     @property
+    def compares(self) -> bool:
+        """Tell whether the contract can be told to append only after so many batches."""
+        ...
+
+    @property
+    def settles(self) -> bool:
+        """Tell whether what stands in a block will not go."""
+        ...
+
+    @property
     def requests(self) -> int:
         """Return how many requests were made."""
         ...
@@ -53,8 +63,8 @@ class Source(Protocol):
         """Return how many bytes came."""
         ...
 
-    async def poll(self, progress: Progress | None = None) -> None:
-        """Read what is new. Raises domain errors; what was read stays."""
+    async def poll(self, progress: Progress | None = None, enough: Enough | None = None) -> None:
+        """Read what is new, no more once `enough` says so. Raises domain errors; what was read stays."""
         ...
 
     async def known(self) -> ChainState:

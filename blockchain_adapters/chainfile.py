@@ -147,12 +147,13 @@ class ChainFile:
 
     async def rewound(self, cursor: Cursor, fork: int | None) -> Cursor:
         """Return `cursor` with the number and the mark that it had at height `fork`."""
-        if fork is None:
-            return cursor
-        sql = "SELECT number, mark FROM batch WHERE NOT gone AND block<=? ORDER BY id DESC LIMIT 1"
-        found = await self.read(lambda connection: connection.execute(sql, (fork,)).fetchone())
-        number, mark = (0, None) if found is None else (found[0] + 1, found[1])
-        return Cursor(cursor.heads, cursor.final, number, mark)
+        return cursor if fork is None else Cursor(cursor.heads, cursor.final, *await self.standing_at(fork))
+
+    async def standing_at(self, height: int) -> tuple[int, bytes | None]:
+        """Return how many batches stand in blocks up to a height, and the mark over them."""
+        sql = "SELECT number + 1, mark FROM batch WHERE NOT gone AND block<=? ORDER BY id DESC LIMIT 1"
+        found = await self.read(lambda connection: connection.execute(sql, (height,)).fetchone())
+        return (0, None) if found is None else (int(found[0]), bytes(found[1]))
 
     async def advance(self, move: Advance) -> None:
         """Make one move. ConflictError when another process moved meanwhile."""

@@ -61,6 +61,19 @@ def encode(entries: Sequence[bytes]) -> bytes:
     return b"".join((bytes([PACKED]), _varint(len(frame_of_tokens)), frame_of_tokens, raw))
 
 
+def encode_fitting(entries: Sequence[bytes], most: int) -> tuple[bytes, int]:
+    """Return the batch of as many entries as fit into `most` bytes, and how many. TooLargeError when the first alone does not."""
+    taken = len(entries)
+    while taken:
+        batch = encode(entries[:taken])
+        if len(batch) <= most:
+            return batch, taken
+        if taken == 1:
+            raise TooLargeError(f"one entry takes {len(batch)} bytes of a transaction, and {most} fit")
+        taken = max(1, min(taken - 1, taken * most * 19 // (len(batch) * 20)))
+    return b"", 0
+
+
 def encode_plain(entries: Sequence[bytes]) -> bytes:
     """Return a batch by codec 0x01: the framed entries as one zlib stream."""
     return bytes([PLAIN]) + zlib.compress(frame(entries), 9)

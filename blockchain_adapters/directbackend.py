@@ -20,6 +20,7 @@ from ledger.core.errors import (
     OutcomeUnknown,
     SizeMismatchError,
     SplitViewError,
+    UnsupportedError,
 )
 from ledger.core.limits import LIMITS
 
@@ -62,8 +63,6 @@ class Writing(Protocol):
 class DirectBackend(ChainBackend):
     """A log that the chain orders. Entries of blocks that are not final may go again; `watch` tells."""
 
-    traits = Traits(compare_and_set=True, checkpoints=False, instant_finality=False)
-
     def __init__(
         self,
         source: Source,
@@ -74,6 +73,7 @@ class DirectBackend(ChainBackend):
         poll_seconds: float = POLL_SECONDS,
     ) -> None:
         """As `ChainBackend`; `writer` opens the submitter at the first append."""
+        self.traits = Traits(compare_and_set=source.compares, checkpoints=False, instant_finality=source.settles)
         super().__init__(source, network, roots=roots, poll_seconds=poll_seconds)
         self._open_writer = writer
         self._submitter: Writing | None = None
@@ -168,6 +168,8 @@ class DirectBackend(ChainBackend):
     async def append(self, envelopes: Sequence[bytes], *, expected_size: int | None = None) -> list[Placed | Refused]:
         """See Backend. Answers when the entries stand in a block, which may not be final yet."""
         self._check_open()
+        if expected_size is not None and not self.traits.compare_and_set:
+            raise UnsupportedError("this chain orders appends without a common counter: no size can be expected", advice="Append without.")
         refused = [None if digest_of(one) else Refused(_malformed(one)) for one in envelopes]
         good = [one for one, no in zip(envelopes, refused, strict=True) if no is None]
         answers: list[Placed | Refused] = []

@@ -104,8 +104,11 @@ class Chain(Protocol):
         """Return the height of a block below which the contract holds nothing."""
         ...
 
-    def link(self, mark: bytes | None, batch: Batch) -> bytes:
-        """Return the mark after `batch`, computed here, where `mark` is the one before it (None: it is the first)."""
+    def link(self, number: int, mark: bytes | None, batch: Batch) -> Batch:
+        """Return `batch` with its number and its mark, both computed here; `number` batches and `mark` stand before it (None: no batch).
+
+        BadSourceError when the contract itself numbers and marks its batches, and this is not what it took.
+        """
         ...
 
     async def check_end(self, block: Block, number: int, mark: bytes | None) -> None:
@@ -211,11 +214,11 @@ class Follower:
         found = await chain.batches(held.height + 1, floor)
         last = min(max(found.last, held.height + 1), floor)
         (block,) = await chain.blocks(last, last)
-        number, mark = _linked(chain, cursor, found.batches, (held.height + 1, last))
+        number, mark, batches = _linked(chain, cursor, found.batches, (held.height + 1, last))
         if last == newest:
             await chain.check_end(block, number, mark)
         final = max(cursor.final, last)
-        return Advance(cursor, Cursor(Heads(block), final, number, mark), None, found.batches)
+        return Advance(cursor, Cursor(Heads(block), final, number, mark), None, batches)
 
     async def _branch(self, chain: Chain, heads: Heads, tip: Block) -> Extended:
         """Return how the blocks held and those up to `tip` go together."""
@@ -245,11 +248,11 @@ class Follower:
             block = heads.at(batch.block)
             if block is None or block.hash != batch.block_hash:
                 raise MovedError("the chain moved")
-        number, mark = _linked(chain, at, found.batches, (heads.final.height + 1, heads.tip.height))
+        number, mark, batches = _linked(chain, at, found.batches, (heads.final.height + 1, heads.tip.height))
         if heads.tip.height == whole:
             await chain.check_end(heads.tip, number, mark)
         after = _raised(Cursor(heads, cursor.final, number, mark), *raised)
-        return Advance(cursor, after, branch.fork, found.batches)
+        return Advance(cursor, after, branch.fork, batches)
 
 
 def _cut(heads: Heads, height: int) -> Heads:
@@ -267,17 +270,22 @@ def _raised(cursor: Cursor, floor: int, final: int) -> Cursor:
     return Cursor(heads, max(cursor.final, min(final, heads.tip.height)), cursor.number, cursor.mark)
 
 
-def _linked(chain: Chain, cursor: Cursor, batches: Sequence[Batch], heights: tuple[int, int]) -> tuple[int, bytes | None]:
-    """Return number and mark after `batches`. BadSourceError unless each follows the one before it, within `heights`."""
-    number, mark, at = cursor.number, cursor.mark, heights[0]
+def _linked(
+    chain: Chain, cursor: Cursor, batches: Sequence[Batch], heights: tuple[int, int]
+) -> tuple[int, bytes | None, tuple[Batch, ...]]:
+    """Return number and mark after `batches`, and them linked. BadSourceError unless each follows the one before it, within `heights`."""
+    number, mark, at, linked = cursor.number, cursor.mark, heights[0], list[Batch]()
     for batch in batches:
-        if not at <= batch.block <= heights[1] or batch.number != number:
-            raise BadSourceError(f"batch {batch.number} in block {batch.block} is not the one that comes next: {number} from block {at} on")
-        mark = chain.link(mark, batch)
-        if mark != batch.mark:
-            raise BadSourceError(f"batch {batch.number} in block {batch.block} is not what the contract took: its hash is another")
-        number, at = number + 1, batch.block
-    return number, mark
+        if not at <= batch.block <= heights[1]:
+            raise not_next(batch, number, at)
+        linked.append(chain.link(number, mark, batch))
+        number, mark, at = number + 1, linked[-1].mark, batch.block
+    return number, mark, tuple(linked)
+
+
+def not_next(batch: Batch, number: int, block: int) -> BadSourceError:
+    """Return the error for a batch that cannot follow: the `number`-th is due, in `block` or later."""
+    return BadSourceError(f"batch {batch.number} in block {batch.block} is not the one that comes next: {number} from block {block} on")
 
 
 class Witness(Protocol):
@@ -340,4 +348,5 @@ __all__ = [
     "Witness",
     "agree",
     "alarm_text",
+    "not_next",
 ]

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from blockchain_adapters import direct, mirror
 from blockchain_adapters.chainfile import ChainFile
 from blockchain_adapters.directbackend import DirectBackend
 from blockchain_adapters.ethereum.account import KEY_FILE, open_account, read_address
@@ -25,13 +24,10 @@ from blockchain_adapters.ethereum.rpc import Identity, Provider, Rpc
 from blockchain_adapters.ethereum.writer import Limits, Writer
 from blockchain_adapters.follow import Follower, agree
 from blockchain_adapters.mirrorbackend import MirrorBackend
-from blockchain_adapters.submit import Submitter
+from blockchain_adapters.opening import HomeWriting, is_direct, known_roots
 from ledger.core.errors import ConflictError, NotFoundError, UsageError
 from ledger.core.trust import codec
 from ledger.core.trust.providers import ChainState
-from ledger.engine.journal import Journal
-from ledger.engine.signing import placed_roots
-from ledger.engine.store import Store
 from ledger.home.files import create_file, read_private_file
 from ledger.home.url import parse_ledger_url
 
@@ -61,6 +57,9 @@ RACES = 5
 
 class EthereumSource:
     """`chainbackend.Source` for one contract: reads it into its file from the first provider that is good. `open` it."""
+
+    compares = True
+    settles = False
 
     def __init__(self, rpc: Rpc, kept: ChainFile, clock: Clock, *, confirmations: int | None = None) -> None:
         self.rpc = rpc
@@ -176,17 +175,6 @@ def contract_code() -> str:
     return hashlib.sha256(load_artifact().runtime).hexdigest()
 
 
-def _known_roots(home: Home) -> list[PlacedRoot]:
-    """Return the roots in the home's verified copy, none without one (blocking)."""
-    if not home.database.exists():
-        return []
-    store = Store.open(home.database, writable=False)
-    try:
-        return store.read_now(lambda snapshot: placed_roots(snapshot.connection))
-    finally:
-        store.close()
-
-
 async def open_source(url: LedgerUrl, context: BackendContext, network: str) -> EthereumSource:
     """Open the contract of a URL for reading, with the file in the context's home."""
     _, contract = rpc_url(url)
@@ -225,63 +213,26 @@ async def _open_file(url: LedgerUrl, context: BackendContext, path: Path, chain:
     return source
 
 
-async def is_direct(source: EthereumSource, network: str, roots: Sequence[PlacedRoot]) -> bool | None:
-    """Tell whether the contract orders the log of `network`, or mirrors it (False); None when it holds nothing of it yet."""
-    if roots and direct.is_here(roots[-1].root.order, source.here):
-        return True
-    kept = source.kept
+class AccountWriting(HomeWriting):
+    """What brings entries to a contract, and the account that pays for it."""
 
-    async def decided() -> bool | None:
-        if await kept.read(lambda connection: direct.find_order(connection, network, source.here, roots)) is not None:
-            return True
-        whole = await kept.write(lambda connection: mirror.Assembly(connection, kept.unpacked, network).run())
-        return False if whole.note is not None else None
-
-    async def enough() -> bool:
-        return await decided() is not None
-
-    if (found := await decided()) is None:
-        await source.poll(enough=enough)
-        found = await decided()
-    return found
+    account: Account
 
 
-class HomeWriting:
-    """The account of a home, its journal, and the loop between them: `directbackend.Writing`."""
-
-    def __init__(self, submitter: Submitter, journal: Journal, account: Account) -> None:
-        self.submitter = submitter
-        self.journal = journal
-        self.account = account
-        self.submit = submitter.submit
-        self.carry = submitter.carry
-        self.wake = submitter.wake
-
-    async def close(self) -> None:
-        """Stop, and let others use the account."""
-        await self.submitter.close()
-        await asyncio.to_thread(self.journal.close)
-        await asyncio.to_thread(self.account.close)
-
-
-async def open_writing(source: EthereumSource, context: BackendContext) -> HomeWriting:
+async def open_writing(source: EthereumSource, context: BackendContext) -> AccountWriting:
     """Open what writes to the contract for the context's home. Raises what `open_account` raises."""
-    home, phrase = context.home, context.settings.passphrase
-    account = await asyncio.to_thread(open_account, home.keys / KEY_FILE, phrase or "")
-    try:
-        return await start_writing(source, account, home.journal, (context.clock, context.observer), limits_of(context.settings))
-    except BaseException:
-        await asyncio.to_thread(account.close)
-        raise
+    return await _open_account_writing(source, context, KEY_FILE, context.home.journal)
 
 
-async def open_mirror_writing(source: EthereumSource, context: BackendContext, terms: Terms) -> HomeWriting:
+async def open_mirror_writing(source: EthereumSource, context: BackendContext, terms: Terms) -> AccountWriting:
     """Open what writes a mirror: its own account, and a journal of its own in the home. Raises what `open_account` raises."""
-    phrase = context.settings.passphrase or ""
-    account = await asyncio.to_thread(open_account, context.home.keys / terms.key, phrase)
     path = context.home.path / "mirrors" / f"{source.rpc.contract}-{source.here['chain']}.db"
+    return await _open_account_writing(source, context, terms.key, path)
+
+
+async def _open_account_writing(source: EthereumSource, context: BackendContext, key: str, path: Path) -> AccountWriting:
+    account = await asyncio.to_thread(open_account, context.home.keys / key, context.settings.passphrase or "")
     try:
-        await asyncio.to_thread(path.parent.mkdir, mode=0o700, exist_ok=True)
         return await start_writing(source, account, path, (context.clock, context.observer), limits_of(context.settings))
     except BaseException:
         await asyncio.to_thread(account.close)
@@ -295,21 +246,14 @@ def limits_of(settings: Settings) -> Limits:
 
 async def start_writing(
     source: EthereumSource, account: Account, path: Path, world: tuple[Clock, Observer], limits: Limits | None = None
-) -> HomeWriting:
+) -> AccountWriting:
     """Start the loop that brings what stands in the journal at `path` to the contract, paid by `account`."""
     artifact = await asyncio.to_thread(load_artifact)
-    journal = await asyncio.to_thread(_open_journal, path, world[0])
     writer = Writer(source.rpc, account, artifact, (world[0], source.final_height), limits)
-    submitter = Submitter(journal, writer, f"ethereum:{source.here['chain']}:{source.rpc.contract}", world)
-    await submitter.start()
-    return HomeWriting(submitter, journal, account)
-
-
-def _open_journal(path: Path, clock: Clock) -> Journal:
-    try:
-        return Journal.open(path, clock, create=not path.exists())
-    except ConflictError:  # another process of this home made it just now
-        return Journal.open(path, clock)
+    target = f"ethereum:{source.here['chain']}:{source.rpc.contract}"
+    writing = await AccountWriting.start(path, (writer, target), world, partial(asyncio.to_thread, account.close))
+    writing.account = account
+    return writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,7 +269,7 @@ class EthereumScheme:
             raise NotFoundError(f"{context.home.path} pins no network", advice="Join a network first.")
         source = await open_source(url, context, network)
         try:
-            roots = await asyncio.to_thread(_known_roots, context.home)
+            roots = await asyncio.to_thread(known_roots, context.home)
             if await is_direct(source, network, roots):
                 return open_direct(source, network, context, roots)
         except BaseException:
@@ -333,7 +277,7 @@ class EthereumScheme:
             raise
         return MirrorBackend(source, network, roots=roots)
 
-    async def order(self, url: LedgerUrl) -> dict[str, JSON]:
+    async def order(self, url: LedgerUrl, context: BackendContext) -> dict[str, JSON]:  # noqa: ARG002 - the port's
         """See OrderingScheme. Asks the provider which chain it is on."""
         _, contract = rpc_url(url)
         return {"type": "ethereum", "chain": await _chain_of(url), "contract": contract}
@@ -372,4 +316,4 @@ def open_direct(source: EthereumSource, network: str, context: BackendContext, r
 
 scheme = EthereumScheme()
 
-__all__ = ["EthereumScheme", "EthereumSource", "is_direct", "open_direct", "open_source", "rpc_url", "rpc_urls", "scheme"]
+__all__ = ["EthereumScheme", "EthereumSource", "open_direct", "open_source", "rpc_url", "rpc_urls", "scheme"]

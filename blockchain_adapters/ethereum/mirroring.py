@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import apsw
 
-    from blockchain_adapters.ethereum.backend import EthereumSource, HomeWriting
+    from blockchain_adapters.ethereum.backend import AccountWriting, EthereumSource
     from blockchain_adapters.transactions import Landed, Parcel
 
 WEI = 10**18
@@ -34,7 +34,7 @@ TABLE = "CREATE TABLE IF NOT EXISTS spent(submission INTEGER PRIMARY KEY, made R
 class EthereumTarget:
     """`mirroring.Target` for a contract."""
 
-    def __init__(self, source: EthereumSource, writing: HomeWriting, clock: Callable[[], float]) -> None:
+    def __init__(self, source: EthereumSource, writing: AccountWriting, clock: Callable[[], float]) -> None:
         self.source = source
         self._writing = writing
         self._clock = clock

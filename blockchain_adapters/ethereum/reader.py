@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from eth_utils.crypto import keccak
 
 from blockchain_adapters.ethereum.rpc import ProviderError, RpcError, hash_of, is_capped, octets, quantity
-from blockchain_adapters.follow import Batch, Found, IncompleteError, MovedError, Tip
+from blockchain_adapters.follow import Batch, Found, IncompleteError, MovedError, Tip, not_next
 from ledger.core.errors import BadSourceError, FormatError, LedgerError
 from ledger.core.trust.heads import Block
 from ledger.core.trust.providers import FinalBlock
@@ -160,12 +160,15 @@ class EthereumChain:
         deployed = (await self._status("latest"))[4]
         return max(0, deployed - 1)
 
-    def link(self, mark: bytes | None, batch: Batch) -> bytes:
+    def link(self, number: int, mark: bytes | None, batch: Batch) -> Batch:
         """See Chain: what `MetaLedger._record` computes."""
-        root = batch.root
+        if batch.number != number:
+            raise not_next(batch, number, batch.block)
         words = (batch.number, int(batch.submitter, 16), batch.start, batch.size)
-        text = b"".join([mark or self._first_mark, *(one.to_bytes(WORD, "big") for one in words), root])
-        return bytes(keccak(text + keccak(batch.payload) + keccak(batch.note)))
+        text = b"".join([mark or self._first_mark, *(one.to_bytes(WORD, "big") for one in words), batch.root])
+        if bytes(keccak(text + keccak(batch.payload) + keccak(batch.note))) != batch.mark:
+            raise BadSourceError(f"batch {number} in block {batch.block} is not what the contract took: its hash is another")
+        return batch
 
     async def check_end(self, block: Block, number: int, mark: bytes | None) -> None:
         """See Chain."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-import time
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -18,6 +17,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import aiohttp
 import orjson
 
+from blockchain_adapters.providers import REST_SECONDS, ask_first
+from blockchain_adapters.providers import Provider as AnyProvider
 from ledger.core.errors import BadSourceError, BusyError, FormatError, LedgerError, TooLargeError, UnreachableError, UnsupportedError
 from ledger.core.limits import MIB
 
@@ -27,11 +28,10 @@ if TYPE_CHECKING:
 ANSWER_BYTES = 16 * MIB
 ANSWER_SECONDS = 20.0
 CONNECT_SECONDS = 5.0
-REST_SECONDS = 2.0
-MOST_REST_SECONDS = 60.0
 BATCH = 50
 COMPARE = "Compare the address and the chain."
 SHOWN = 200
+FAILURES = (UnreachableError, BusyError, BadSourceError, FormatError)
 LIMITED = frozenset({-32005, -32029, 429})  # what providers answer to too many requests (EIP-1474: limit exceeded)
 CAPPED = re.compile(r"block range|range|too many|more than|limit|exceed|too large|response size|query timeout", re.IGNORECASE)
 QUANTITY = re.compile(r"0x(0|[1-9a-f][0-9a-f]{0,31})", re.ASCII)
@@ -73,28 +73,20 @@ class Identity:
         return None if self.code == other.code else "the contract's code is another one there"
 
 
-class Provider:
+class Provider(AnyProvider):
     """One URL. For one event loop."""
 
     def __init__(self, url: str, *, patience: float = ANSWER_SECONDS) -> None:
         """Ask at `url`; an answer may take `patience` seconds."""
+        super().__init__(shown(url))
         self.url = url
-        self.name = shown(url)
         self.identity: Identity | None = None
-        self.error: str | None = None
         self.patience = patience
         self.requests = 0
         self.received = 0
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
-        self._failures = 0
-        self._rests_until = 0.0
         self._number = 0
-
-    @property
-    def resting(self) -> float:
-        """Return the time until which it is asked last, in seconds of the monotonic clock."""
-        return self._rests_until
 
     async def call(self, method: str, *params: object) -> Any:
         """Return the result of one call. Raises RpcError, or ProviderError or BusyError for no usable answer."""
@@ -127,17 +119,6 @@ class Provider:
         if len(answer) != len(calls) or set(found) != {first + place for place in range(len(calls))}:
             self._bad("it leaves calls of a batch unanswered")
         return [self._result(found[first + place], method) for place, (method, _) in enumerate(calls)]
-
-    def succeeded(self) -> None:
-        """Note that it answers."""
-        self._failures, self._rests_until, self.error = 0, 0.0, None
-
-    def failed(self, error: LedgerError) -> None:
-        """Let it rest, longer each time."""
-        self.error = error.message
-        rest = min(MOST_REST_SECONDS, REST_SECONDS * 2 ** min(self._failures, 10))
-        self._failures += 1
-        self._rests_until = time.monotonic() + rest
 
     async def close(self) -> None:
         """Close the connections for good; idempotent."""
@@ -243,20 +224,12 @@ class Rpc:
 
     async def ask(self, question: Callable[[Provider], Awaitable[Any]]) -> Any:
         """Return what `question` gets from the first provider that answers it; one that cannot is left to rest."""
-        last: LedgerError | None = None
-        for provider in sorted(self.providers, key=lambda one: one.resting):
-            try:
-                await self.admit(provider)
-                answer = await question(provider)
-            except (UnreachableError, BusyError, BadSourceError, FormatError) as error:
-                provider.failed(error)
-                last = error
-                continue
-            provider.succeeded()
-            return answer
-        if last is None:
-            raise UnreachableError("this chain has no provider")
-        raise last
+
+        async def admitted(provider: Provider) -> Any:
+            await self.admit(provider)
+            return await question(provider)
+
+        return await ask_first(self.providers, admitted, FAILURES)
 
     async def admit(self, provider: Provider) -> Identity:
         """Ask a provider who it is, once. BadSourceError when it shows another chain or contract than the others."""

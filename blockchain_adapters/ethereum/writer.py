@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from eth_utils.address import to_checksum_address
 
-from blockchain_adapters.codec import encode
+from blockchain_adapters.codec import encode_fitting
 from blockchain_adapters.ethereum.calls import MAX_BATCH, MAX_NOTE, Calls, read_status
 from blockchain_adapters.ethereum.fees import Caps, Fees, bumped, fresh
 from blockchain_adapters.ethereum.nonces import Nonces
@@ -143,7 +143,8 @@ class Writer:
             raise TooLargeError(f"a note has at most {MAX_NOTE} bytes")
         taken = len(parcel.entries)
         while True:
-            batch, taken = await asyncio.to_thread(_encode, parcel.entries[:taken], min(MAX_BATCH, MOST_BYTES - _AROUND - len(parcel.note)))
+            room = min(MAX_BATCH, MOST_BYTES - _AROUND - len(parcel.note))
+            batch, taken = await asyncio.to_thread(encode_fitting, parcel.entries[:taken], room)
             gas, sight = await self._estimate(parcel, batch)
             if gas <= self.limits.gas:
                 break
@@ -364,19 +365,6 @@ class Writer:
 
 async def _read(provider: Provider, form: Callable[[object], Answer], method: str, params: Sequence[object]) -> Answer:
     return form(await provider.call(method, *params))
-
-
-def _encode(entries: Sequence[bytes], most: int) -> tuple[bytes, int]:
-    """Return the batch of as many entries as fit into `most` bytes, and how many. TooLargeError when the first alone does not."""
-    taken = len(entries)
-    while taken:
-        batch = encode(entries[:taken])
-        if len(batch) <= most:
-            return batch, taken
-        if taken == 1:
-            raise TooLargeError(f"one entry takes {len(batch)} bytes of a transaction, and {most} fit")
-        taken = max(1, min(taken - 1, taken * most * 19 // (len(batch) * 20)))
-    return b"", 0
 
 
 def _receipt(answer: Any) -> Receipt:
