@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from blockchain_adapters.hyperledger.bridge import Bridge
 
 PAGE: Final = 1_000
+_SEQUENCE: Final = 0x30
+_INTEGER: Final = 0x02
+_OCTETS: Final = 0x04
+_LONG: Final = 0x80
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +67,28 @@ class Committed:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a reader of events stands: after `transaction` of `block`, or with none named, before that block."""
-
-    block: int = 0
-    transaction: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Event:
-    """What a transaction of the chaincode announced."""
+    """What a valid transaction of the chaincode announced. `payload` is only its SHA-256 where digests were asked for."""
 
-    block: int
     transaction: str
     name: str
     payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PeerBlock:
+    """A block of the channel: its header, in which `content` is the hash over its transactions, and the events of the chaincode in it."""
+
+    number: int
+    previous: bytes
+    content: bytes
+    events: tuple[Event, ...]
+
+    @property
+    def hash(self) -> bytes:
+        """Return the hash by which the next block names this one: SHA-256 over the header in DER."""
+        header = _der(_INTEGER, _integer(self.number)) + _der(_OCTETS, self.previous) + _der(_OCTETS, self.content)
+        return hashlib.sha256(_der(_SEQUENCE, header)).digest()
 
 
 class Peer:
@@ -89,6 +101,8 @@ class Peer:
         self._opening = asyncio.Lock()
         self._opened: tuple[int, str] | None = None
         self.name = profile.peer
+        self.requests = 0
+        self.received = 0
 
     async def evaluate(self, function: str, *arguments: bytes) -> bytes:
         """Return what a chaincode function answers, without a transaction."""
@@ -122,15 +136,26 @@ class Peer:
         answer = await self._ask("height", {})
         return _number(answer, "height"), _octets(answer, "hash")
 
-    async def events(self, after: Place, wait: float, limit: int = PAGE) -> tuple[list[Event], Place]:
-        """Return the events that follow a place, in order, and the place after them; none when none came within `wait` seconds."""
-        fields = {"block": after.block, "tx_id": after.transaction, "limit": limit}
-        answer = await self._ask("events", fields, wait=wait)
-        found = answer.get("events")
+    async def blocks(self, first: int, wait: float, *, limit: int = PAGE, digests: bool = False) -> list[PeerBlock]:
+        """Return the blocks from number `first` on, as many as are there, at most `limit`; none when none came within `wait` seconds."""
+        fields = {"block": first, "limit": limit, "digests": digests}
+        found = (await self._ask("blocks", fields, wait=wait)).get("blocks")
         if not isinstance(found, list):
-            raise BadSourceError(f"{self.name}: the bridge's page of events is not one")
-        events = [Event(_number(one, "block"), _text(one, "tx_id"), _text(one, "name"), _octets(one, "payload")) for one in found]
-        return events, Place(_number(answer, "block"), _text(answer, "tx_id"))
+            raise BadSourceError(f"{self.name}: the bridge's page of blocks is not one")
+        named = "digest" if digests else "payload"
+        blocks = [
+            PeerBlock(
+                _number(one, "number"),
+                _octets(one, "previous"),
+                _octets(one, "data"),
+                tuple(Event(_text(event, "tx_id"), _text(event, "name"), _octets(event, named)) for event in one["events"]),
+            )
+            for one in found
+        ]
+        self.received += sum(len(event.payload) for one in blocks for event in one.events)
+        if [one.number for one in blocks] != list(range(first, first + len(blocks))):
+            raise BadSourceError(f"{self.name}: it shows other blocks than those from {first} on")
+        return blocks
 
     async def close(self) -> None:
         """Close the connection. Idempotent."""
@@ -139,6 +164,7 @@ class Peer:
             await self._bridge.ask("close", {"connection": opened[1]}, generation=opened[0])
 
     async def _ask(self, method: str, fields: dict[str, Any], *, wait: float = 0.0) -> dict[str, Any]:
+        self.requests += 1
         generation, connection = await self._open()
         try:
             return await self._bridge.ask(method, {**fields, "connection": connection}, wait=wait, generation=generation)
@@ -175,8 +201,19 @@ def _number(answer: dict[str, Any], name: str) -> int:
     return found
 
 
+def _der(tag: int, content: bytes) -> bytes:
+    """Return one value in DER (X.690)."""
+    size = len(content)
+    length = bytes([size]) if size < _LONG else bytes([_LONG | (size.bit_length() + 7) // 8]) + size.to_bytes((size.bit_length() + 7) // 8)
+    return bytes([tag]) + length + content
+
+
+def _integer(number: int) -> bytes:
+    return number.to_bytes(number.bit_length() // 8 + 1)
+
+
 def _octets(answer: dict[str, Any], name: str) -> bytes:
     return base64.b64decode(_text(answer, name))
 
 
-__all__ = ["Committed", "Endorsed", "Event", "Peer", "Place", "Profile"]
+__all__ = ["Committed", "Endorsed", "Event", "Peer", "PeerBlock", "Profile"]

@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from blockchain_adapters.hyperledger.faults import PeerDownError, TimeUpError, WrongAuthorityError
-from blockchain_adapters.hyperledger.peer import Endorsed, Peer, Place
+from blockchain_adapters.hyperledger.peer import Endorsed, Peer
 from ledger.core.errors import UsageError
 from tests.support.fabric_identity import lone_profile, self_made
 
@@ -27,7 +27,7 @@ CALLS: dict[str, Callable[[Peer], Awaitable[object]]] = {
     "endorse": lambda peer: peer.endorse("Append", b"batch"),
     "status": lambda peer: peer.committed("00" * 32, 5.0),
     "height": lambda peer: peer.height(),
-    "events": lambda peer: peer.events(Place(), 5.0),
+    "blocks": lambda peer: peer.blocks(0, 5.0),
 }
 
 

@@ -10,7 +10,7 @@ import java.util.function.UnaryOperator;
 /**
  * What Python may call: each method takes one JSON object and answers one, as README.md lists them.
  *
- * <p>Nothing here outlives a connection but its gRPC channel and an open stream of events: a transaction travels as bytes, so that
+ * <p>Nothing here outlives a connection but its gRPC channel and an open stream of blocks: a transaction travels as bytes, so that
  * one that was prepared by a process that died is sent by the next.
  */
 final class Bridge {
@@ -29,7 +29,7 @@ final class Bridge {
                 "status", answering(request -> peer(request).status(request)),
                 "lookup", answering(request -> peer(request).lookup(request)),
                 "height", answering(request -> peer(request).height()),
-                "events", answering(request -> peer(request).events(request)));
+                "blocks", answering(request -> peer(request).blocks(request)));
     }
 
     private interface Method {

@@ -44,7 +44,7 @@ final class Peer {
     private final Gateway gateway;
     private final Network network;
     private final Contract contract;
-    private final Events events;
+    private final Blocks blocks;
     private final ByteString identity;
 
     private Peer(ManagedChannel connection, Gateway gateway, X509Identity identity, JsonObject request) {
@@ -53,7 +53,7 @@ final class Peer {
         this.network = gateway.getNetwork(Requests.text(request, "channel"));
         String chaincode = Requests.text(request, "chaincode");
         this.contract = network.getContract(chaincode);
-        this.events = new Events(network, chaincode);
+        this.blocks = new Blocks(network, chaincode);
         this.identity = SerializedIdentity.newBuilder().setMspid(identity.getMspId())
                 .setIdBytes(ByteString.copyFrom(identity.getCredentials())).build().toByteString();
     }
@@ -202,12 +202,12 @@ final class Peer {
         return answer;
     }
 
-    JsonObject events(JsonObject request) throws InterruptedException {
-        return events.next(request);
+    JsonObject blocks(JsonObject request) throws InterruptedException {
+        return blocks.next(request);
     }
 
     void close() {
-        events.close();
+        blocks.close();
         gateway.close();
         connection.shutdownNow();
     }

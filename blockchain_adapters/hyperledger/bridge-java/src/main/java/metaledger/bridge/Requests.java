@@ -45,6 +45,15 @@ final class Requests {
         return request.has(name) ? number(request, name) : absent;
     }
 
+    /** A member that is true or false; false when it is not there. */
+    static boolean flag(JsonObject request, String name) {
+        JsonElement found = request.get(name);
+        if (found != null && (!found.isJsonPrimitive() || !found.getAsJsonPrimitive().isBoolean())) {
+            throw new RequestException(name + " is true or false");
+        }
+        return found != null && found.getAsBoolean();
+    }
+
     /** How long a call may wait, in milliseconds. */
     static long wait(JsonObject request) {
         return Math.min(LONGEST_WAIT_MS, number(request, "wait_ms", 0));
