@@ -129,14 +129,13 @@ async def _create_on_chain(home: Path, wanted: NewNetwork, clock: Clock) -> Crea
         raise UsageError(f"a network cannot be created at {wanted.url}", advice="Give https://HOST:PORT or sqlite:///PATH.")
     if wanted.account is None or wanted.admin_home is not None or wanted.hosts or wanted.public_read:
         raise UsageError("a chain has neither a master nor its certificate", advice="Give --account FILE, and no other option than --url.")
-    order = await scheme.order(url)
     [place] = _places(home, wanted, None)
     draft = Home(place.path.with_name(f".{place.path.name}.{secrets.token_hex(4)}"))
+    context = BackendContext(draft, Settings(passphrase=wanted.passphrase), clock, Silent())
     try:
         draft.create()
         await asyncio.to_thread(scheme.adopt, wanted.account, draft)
-        founding = _Founding((draft, draft), wanted, clock, None, order)
-        context = BackendContext(draft, Settings(passphrase=wanted.passphrase), clock, Silent())
+        founding = _Founding((draft, draft), wanted, clock, None, await scheme.order(url, context))
         try:
             size = await founding.found_at(lambda network: scheme.begin(url, context, network))
         except OutcomeUnknown:

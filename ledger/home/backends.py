@@ -60,7 +60,7 @@ class BackendScheme(Protocol):
 class OrderingScheme(BackendScheme, Protocol):
     """A plug-in for what can order a network by itself, without a master."""
 
-    async def order(self, url: LedgerUrl) -> Mapping[str, JSON]:
+    async def order(self, url: LedgerUrl, context: BackendContext) -> Mapping[str, JSON]:
         """Return the order that a root names to have its network ordered there. Raises domain errors only."""
         ...
 

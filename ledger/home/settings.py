@@ -27,8 +27,9 @@ PREFIX = "METALEDGER_"
 HOME_VARIABLE = "METALEDGER_HOME"
 
 
-def _setting(default: object, read: Reader, doc: str, *, secret: bool = False) -> Any:
-    return field(default=default, repr=not secret, metadata={"read": read, "doc": doc, "secret": secret})
+def _setting(default: object, read: Reader, doc: str, *, secret: bool = False, common: str = "") -> Any:
+    """Declare a setting; `common` is a variable under which other programs have it too."""
+    return field(default=default, repr=not secret, metadata={"read": read, "doc": doc, "secret": secret, "common": common})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,9 @@ class Settings:
     max_fee: int = _setting(100, read_count, "The most that a transaction on Ethereum offers for a gas, in gwei. Above it, writing waits.")
     max_tip: int = _setting(5, read_count, "The most of that which goes to who includes it, in gwei.")
     max_gas: int = _setting(16_777_216, read_count, "The most gas that one transaction on Ethereum may use; larger batches become several.")
+    java_home: str | None = _setting(
+        None, read_text, "Where Java is, for ledgers on Hyperledger Fabric. Unset: JAVA_HOME, else the PATH.", common="JAVA_HOME"
+    )
     drain: float = _setting(20.0, read_seconds, "How long a stopping server lets requests finish.")
     log_level: str = _setting("info", choice_of("debug", "info", "warning", "error"), "The least level of log lines on stderr.")
     accept_fork_risk: int | None = _setting(
@@ -149,7 +153,8 @@ def read_settings(home: Path | None, flags: Mapping[str, object], environ: Mappi
     for twin, name in twins.items():
         if twin in environ:
             found[name] = (_read_secret(Path(environ[twin]), warnings), twin)
-    found |= {name: (environ[variable], variable) for variable, name in variables.items() if variable in environ}
+    shared = {f.metadata["common"]: name for name, f in known.items() if f.metadata["common"] and name not in found}
+    found |= {name: (environ[variable], variable) for variable, name in (shared | variables).items() if variable in environ}
     found |= {name: (value, "--" + name.replace("_", "-")) for name, value in flags.items()}
     values = {name: _typed(name, value, origin, known[name].metadata["read"]) for name, (value, origin) in found.items()}
     return Reading(Settings(**values), {name: origin for name, (_, origin) in found.items()}, tuple(warnings))

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 
 from blockchain_adapters.hyperledger.bridge import Bridge
+from tests.support.chain_writing import opened_journal
+from tests.support.channel import Bench
 from tests.support.fabric.standin import running_standin
 from tests.support.java_bridge import bridge_jar, java
+from tests.support.small_network import SmallNetwork
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
+    from ledger.engine.journal import Journal
     from tests.support.fabric.shape import FabricNetwork
     from tests.support.fabric.standin import StandIn
 
@@ -46,3 +51,28 @@ async def network(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
     """Each network that this machine can run."""
     async with NETWORKS[request.param](tmp_path / "network") as one:
         yield one
+
+
+@pytest.fixture
+async def bench(network: FabricNetwork, parts: tuple[Path, Path], tmp_path: Path) -> AsyncIterator[Bench]:
+    """Opens ledgers on the channel of each network."""
+    async with AsyncExitStack() as stack:
+        yield Bench(network, parts, tmp_path, stack)
+
+
+@pytest.fixture
+async def lone(standin: StandIn, parts: tuple[Path, Path], tmp_path: Path) -> AsyncIterator[Bench]:
+    """Opens ledgers on the channel of the stand-in alone, for faults that only it has."""
+    async with AsyncExitStack() as stack:
+        yield Bench(standin, parts, tmp_path, stack)
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
+    async with opened_journal(tmp_path / "journal.db") as one:
+        yield one
+
+
+@pytest.fixture
+def things() -> list[bytes]:
+    return [one.entry for one in SmallNetwork().things(90)]
