@@ -21,8 +21,8 @@ START, END = "<!-- reference: made by `make docs`, do not edit -->\n", "<!-- end
 
 
 def calls() -> Iterator[tuple[str, Callable[..., object]]]:
-    """Yield the public calls of LedgerClient in the order of its source."""
-    for name, member in vars(LedgerClient).items():
+    """Yield the public calls of LedgerClient in the order of its source, those that write first."""
+    for name, member in (one for owner in LedgerClient.__mro__ for one in vars(owner).items()):
         call = member.__func__ if isinstance(member, classmethod) else member
         if not name.startswith("_") and inspect.isfunction(call):
             yield name, call
