@@ -25,7 +25,7 @@ ELSEWHERE = (
     *("create network", "join", "get invites", "get void"),
     *("get operations", "retry operation", "drop operation"),
     *("backup", "restore", "import", "change passphrase"),
-    *("add mirror", "get mirrors", "audit"),
+    *("add mirror", "get mirrors", "audit", "submit"),
     *("revoke ", "rotate ", "create root", "sign root", "publish root"),
 )
 
