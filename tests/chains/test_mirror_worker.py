@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ledger.home.home import Home
-from tests.support.anvil import Anvil, scratch_state
 from tests.support.chain_homes import reader_home
 from tests.support.chain_writing import entries_of
 from tests.support.live import eventually, founded, ledger_cli, open_client, state_root_of
@@ -20,6 +19,8 @@ from tests.support.mirroring_master import Mirrored, log_of, note_of, play
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.support.anvil import Anvil
 
 __all__ = ["founded"]
 
@@ -56,52 +57,6 @@ async def _whole_story(scene: Mirrored, anvil: Anvil) -> None:
     async with open_client(reader) as client:
         assert (await client.sync()).entries == len(await entries_of(scene.contract))
     assert await state_root_of(tmp) == wanted
-
-
-def test_what_is_killed_in_mid_batch_goes_on(founded: Path, tmp_path: Path) -> None:
-    play(founded, tmp_path, _killed_story)
-
-
-async def _killed_story(scene: Mirrored, anvil: Anvil) -> None:
-    await asyncio.to_thread(scene.write)
-    for number in range(4):
-        await scene.network.publish(*[f"site {number}-{one}" for one in range(40)])
-        await asyncio.sleep(0.15 * number)
-        await asyncio.to_thread(scene.network.master.kill)
-        await asyncio.to_thread(scene.network.master.restart)
-    await scene.network.publish("before the chain goes")
-    port = anvil.port
-    await asyncio.sleep(1.2)  # anvil writes its chain down once a second
-    await anvil.stop(kill=True)
-    await scene.network.publish("while it is away")
-    await scene.reaches("waits", says="connection")
-    again = Anvil(*scratch_state(scene.home.parent), port=port)
-    await again.start()
-    scene.contract.node = again
-    try:
-        await scene.reaches("current", seconds=40)
-        assert await entries_of(scene.contract) == await log_of(scene)
-    finally:
-        await again.stop()
-
-
-def test_a_reorganisation_is_mirrored_again(founded: Path, tmp_path: Path) -> None:
-    play(founded, tmp_path, _reorg_story)
-
-
-async def _reorg_story(scene: Mirrored, anvil: Anvil) -> None:
-    await asyncio.to_thread(scene.write)
-    for name in ("Oslo", "Bergen", "Voss"):
-        await scene.network.publish(name)
-        await scene.reaches("current")
-    await anvil.reorg(2)
-    await scene.network.publish("Hamar")
-
-    async def whole() -> bool:
-        await asyncio.sleep(0.3)
-        return await entries_of(scene.contract) == await log_of(scene)
-
-    await eventually(whole, "the chain holds the log again", 40)
 
 
 def test_a_master_on_an_old_copy_is_stopped_by_its_mirror(founded: Path, tmp_path: Path) -> None:

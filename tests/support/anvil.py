@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LISTENING = re.compile(r"Listening on 127\.0\.0\.1:(\d+)")
 START_SECONDS = 20
+FIRST_BLOCK = 1_790_000_000
 CHAIN = 31_337
 # The first account of anvil's published development mnemonic: worth nothing anywhere else.
 FUNDED_KEY = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
@@ -117,5 +118,8 @@ async def running_anvil(*options: str) -> AsyncIterator[Anvil]:
 
 
 def scratch_state(folder: Path) -> tuple[str, ...]:
-    """Return the options with which an anvil keeps its chain over a kill."""
-    return ("--state", str(folder / "state.json"), "--state-interval", "1")
+    """Return the options with which an anvil keeps its chain over a kill.
+
+    The time of the first block is fixed: each start makes one, and where they differ, any of them is read from the file later.
+    """
+    return ("--state", str(folder / "state.json"), "--state-interval", "1", "--timestamp", str(FIRST_BLOCK))

@@ -18,7 +18,7 @@ import sys
 import time
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
@@ -55,6 +55,23 @@ def ledger_cli(home: Path, *words: str, text: str | None = None, **variables: st
     return subprocess.run(command, input=text, env=environment(**variables), capture_output=True, text=True, timeout=60, check=False)
 
 
+class Process(Protocol):
+    """What a server needs of its process, however that was started."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, sig: int, /) -> None: ...
+
+    def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+
 class Server:
     """One server process on a home: `run master` or `run node`."""
 
@@ -64,7 +81,7 @@ class Server:
         self.home = home
         self.log_file = home.with_name(f"{home.name}.log")
         self._options = options
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         self.url = ""
 
     @property
@@ -82,14 +99,17 @@ class Server:
         told = self.home / "listen.json"
         told.unlink(missing_ok=True)
         words = ("run", self.role, "--home", str(self.home), "--listen", listen, *self._options, *options)
-        with self.log_file.open("ab") as log:
-            self._process = subprocess.Popen([*self._command, *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment())
+        self._process = self._launch(words)
         deadline = time.monotonic() + START_SECONDS
         while not told.exists():
             assert self.running, f"{self.role} ended: {self.log_text()[-3000:]}"
             assert time.monotonic() < deadline, f"{self.role} does not listen: {self.log_text()[-3000:]}"
             time.sleep(LOOK_SECONDS)
         self.url = json.loads(told.read_bytes())["url"]
+
+    def _launch(self, words: tuple[str, ...]) -> Process:
+        with self.log_file.open("ab") as log:
+            return subprocess.Popen([*self._command, *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment())
 
     def stop(self) -> int:
         """End the process as an operator does, and return its exit code."""
@@ -244,21 +264,21 @@ def found_network(home: Path) -> Path:
     return home
 
 
-def start_master(template: Path, folder: Path, *options: str, command: Sequence[str] = COMMAND, **settings: object) -> LiveNetwork:
-    """Start the master of a network in a copy of its home, by `command`; `settings` go into its config.toml first."""
+def start_master(template: Path, folder: Path, *options: str, make: Callable[..., Server] = Server, **settings: object) -> LiveNetwork:
+    """Start the master of a network in a copy of its home, as `make` makes servers; `settings` go into its config.toml first."""
     home = folder / "master"
     shutil.copytree(template, home)
     configure(home, **settings)
-    master = Server("master", home, *options, command=command)
+    master = make("master", home, *options)
     master.start()
     configure(home, ledger=master.url)
     return LiveNetwork(folder, home, str(Home(home).read_config()["network"]), master)
 
 
 @contextmanager
-def live(template: Path, folder: Path, *options: str, command: Sequence[str] = COMMAND, **settings: object) -> Iterator[LiveNetwork]:
+def live(template: Path, folder: Path, *options: str, make: Callable[..., Server] = Server, **settings: object) -> Iterator[LiveNetwork]:
     """Serve a copy of a network, and stop all that ran when the block ends."""
-    network = start_master(template, folder, *options, command=command, **settings)
+    network = start_master(template, folder, *options, make=make, **settings)
     try:
         yield network
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -14,6 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 CHUNK = b" " * 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a lie gives for an error in place of a result."""
+
+    number: int
+    text: str
 
 
 class LyingNode:
@@ -45,7 +54,8 @@ class LyingNode:
         calls, answers = orjson.loads(raw), answered
         for call, answer in zip(*((calls, answers) if isinstance(calls, list) else ([calls], [answers])), strict=True):
             if "result" in answer:
-                answer["result"] = self.lie(call["method"], call["params"], answer["result"])
+                said = self.lie(call["method"], call["params"], answer.pop("result"))
+                answer.update({"error": {"code": said.number, "message": said.text}} if isinstance(said, Refusal) else {"result": said})
         return web.Response(body=orjson.dumps(answered), content_type="application/json")
 
     async def _flooded(self, request: web.Request) -> web.StreamResponse:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ledger.client.place import Place
 from ledger.core.errors import LedgerError
@@ -13,18 +13,22 @@ from ledger.home.home import Home
 from ledger.home.mirrors import Mirror, write_mirrors
 from tests.support.anvil import Anvil, running_anvil, scratch_state
 from tests.support.chain_homes import PHRASE, write_account
+from tests.support.chain_writing import entries_of
 from tests.support.command import Cli
-from tests.support.contract import Contract
+from tests.support.contract import Contract, Node
+from tests.support.forked_master import ForkedMaster
 from tests.support.live import eventually, live
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from ledger.core.backend import Backend
     from tests.support.command import Ran
-    from tests.support.contract import Node
     from tests.support.live import LiveNetwork
+
+NodeT = TypeVar("NodeT", bound=Node)
 
 
 class Mirrored:
@@ -48,6 +52,15 @@ class Mirrored:
     def write(self, **settings: Any) -> None:
         """Write the mirror into the home as `add mirror` does, asking nobody (blocking)."""
         write_mirrors(Home(self.home), [Mirror(url=self.contract.ledger, key="ethereum.json", every=0.0, **settings)])
+
+    async def holds_the_log(self, *, within: float = 40.0) -> None:
+        """Wait until the contract holds exactly the entries of the master's log."""
+
+        async def true() -> bool:
+            await asyncio.sleep(0.3)
+            return await entries_of(self.contract) == await log_of(self)
+
+        await eventually(true, "the contract holds the log", within)
 
     async def facts(self) -> dict[str, Any]:
         """Return what the master says of its mirror."""
@@ -79,22 +92,31 @@ class Mirrored:
 
 def play(founded: Path, folder: Path, story: Callable[[Mirrored, Anvil], Awaitable[None]]) -> None:
     """Run a story with a master and an anvil that keeps its chain over a kill."""
+    play_on(running_anvil(*scratch_state(folder)), founded, folder, story)
+
+
+def play_on(
+    chain: AbstractAsyncContextManager[NodeT], founded: Path, folder: Path, story: Callable[[Mirrored, NodeT], Awaitable[None]]
+) -> None:
+    """Run a story with a master and a chain."""
 
     async def run(network: LiveNetwork) -> None:
-        async with running_anvil(*scratch_state(folder)) as anvil:
-            scene = Mirrored(network, await Contract.deploy(anvil))
-            await asyncio.to_thread(scene.fund, anvil)
-            await story(scene, anvil)
+        async with chain as node:
+            scene = Mirrored(network, await Contract.deploy(node))
+            await asyncio.to_thread(scene.fund, node)
+            await story(scene, node)
 
-    with live(founded, folder, passphrase=PHRASE) as network:
+    with live(founded, folder, make=ForkedMaster, passphrase=PHRASE) as network:
         asyncio.run(run(network))
 
 
 async def log_of(scene: Mirrored) -> list[bytes]:
     """Return all entries of the master's log, read over HTTPS."""
     async with _served(scene) as backend:
-        head = await backend.head()
-        return await backend.read(0, head.size)
+        size, entries = (await backend.head()).size, list[bytes]()
+        while len(entries) < size:
+            entries += await backend.read(len(entries), size)
+        return entries
 
 
 async def note_of(scene: Mirrored) -> bytes:

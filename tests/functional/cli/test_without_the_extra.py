@@ -6,13 +6,14 @@ import asyncio
 import json
 import subprocess
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ledger.home.home import Home
 from ledger.home.mirrors import Mirror, write_mirrors
-from tests.support.live import environment, founded, live
+from tests.support.live import Server, environment, founded, live
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,7 +71,7 @@ def test_what_needs_the_extra_says_so(reader: Path, tmp_path: Path, monkeypatch:
 
 def test_a_master_whose_log_is_to_be_mirrored_serves_on_and_says_what_its_mirror_lacks(founded: Path, tmp_path: Path) -> None:
     assert "metaledger[ethereum]" in without(founded, "add", "mirror", URL, "--dry-run").stderr
-    with live(founded, tmp_path, command=(sys.executable, "-c", RUN)) as network:
+    with live(founded, tmp_path, make=partial(Server, command=(sys.executable, "-c", RUN))) as network:
         write_mirrors(Home(network.home), [Mirror(url=URL, key="ethereum.json")])
         network.master.stop()
         network.master.restart()
