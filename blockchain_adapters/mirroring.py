@@ -225,26 +225,28 @@ class Worker:
     def facts(self, size: int) -> dict[str, object]:
         """Return how the mirror of a log of that size is."""
         lag = max(0, size - self.size)
+        # A transaction may be under way for a minute before it is given up on: what it waits for is said at once.
+        problem = self.problem or (None if self._target is None else self._target.condition)
         return {
             "url": self.mirror.url,
-            "state": self._state(lag),
+            "state": self._state(lag, problem),
             "size": self.size,
             "lag": lag,
             "gas_today": self.spent,
             "max_gas_per_day": self.mirror.max_gas_per_day,
             "note_time": self._note_time or None,
-            "code": None if self.problem is None else self.problem.code,
-            "reason": self.dead or (None if self.problem is None else self.problem.message),
-            "advice": None if self.problem is None else self.problem.hint,
+            "code": None if problem is None else problem.code,
+            "reason": self.dead or (None if problem is None else problem.message),
+            "advice": None if problem is None else problem.hint,
             **self._facts,
         }
 
-    def _state(self, lag: int) -> str:
+    def _state(self, lag: int, problem: LedgerError | None) -> str:
         if self.mirror.paused:
             return "paused"
         if self.dead is not None:
             return "dead"
-        if self.problem is not None:
+        if problem is not None:
             return "waits"
         return "behind" if lag else "current" if self.looked.is_set() else "opening"
 

@@ -7,8 +7,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ledger.core.errors import NotReadyError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+class NonceGapError(NotReadyError):
+    """A transaction waits for one of a lower nonce that nobody here made, or that the node lost."""
+
+    advice = "Nothing else may use the account. If this stays: send any transaction of the account with the nonce that is missing."
+
+
+class NonceUsedError(NotReadyError):
+    """A transaction of the account that is not ours has the nonce of ours, in a block that may still go."""
+
+    advice = "Nothing else may use the account. What ours carried is sent again when that block is final."
 
 
 class Nonces:
@@ -34,7 +48,6 @@ class Nonces:
         """Forget a nonce: its transaction is final, or never left."""
         self._taken.discard(nonce)
 
-    @property
-    def lowest(self) -> int | None:
-        """Return the lowest nonce under way."""
-        return min(self._taken, default=None)
+    def holds(self, nonce: int) -> bool:
+        """Tell whether a transaction of ours that is not settled has that nonce."""
+        return nonce in self._taken

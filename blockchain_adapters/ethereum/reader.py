@@ -6,11 +6,12 @@ here is the contract's ABI by hand: eight fields, checked to the bit, at a tenth
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from eth_utils.crypto import keccak
 
-from blockchain_adapters.ethereum.rpc import ProviderError, RpcError, hash_of, is_capped, octets, quantity
+from blockchain_adapters.ethereum.rpc import ProviderError, PrunedError, RpcError, hash_of, is_capped, octets, quantity
 from blockchain_adapters.follow import Batch, Found, IncompleteError, MovedError, Tip, not_next
 from ledger.core.errors import BadSourceError, FormatError, LedgerError
 from ledger.core.trust.heads import Block
@@ -29,6 +30,7 @@ FIRST_SPAN = 2_000
 MOST_SPAN = 200_000
 HEADERS = 50
 GROW_BELOW = 1_000_000  # bytes of an answer
+PRUNED = re.compile(r"prun|histor|archiv|missing trie node|(state|resource|data) (is )?(not |un)available", re.IGNORECASE)
 NOTHING_FINAL = ("not found", "unknown block", "missing")
 
 
@@ -203,7 +205,11 @@ class EthereumChain:
 
     def _unusable(self, error: Exception) -> Exception:
         """Return the error with which the next provider is asked: one that prunes, caps or forbids is of no use for reading."""
-        return ProviderError(self.name, error.text) if isinstance(error, RpcError) else error
+        if not isinstance(error, RpcError):
+            return error
+        if PRUNED.search(error.text):
+            return PrunedError(self.name, f"it does not keep all old blocks: {error.text}")
+        return ProviderError(self.name, error.text)
 
     def _bad(self, reason: str) -> NoReturn:
         raise ProviderError(self.name, reason)

@@ -50,10 +50,18 @@ class RpcError(UnsupportedError):
 class ProviderError(UnreachableError):
     """One provider gave no usable answer. `sent`: the request may have arrived."""
 
+    advice = "See `ledger-cli status`; further URLs of this chain go into `sources`."
+
     def __init__(self, provider: str, reason: str, *, sent: bool = True) -> None:
         """Keep who and why."""
         self.sent = sent
-        super().__init__(f"{provider}: {reason}", advice="See `ledger-cli status`; further URLs of this chain go into `sources`.")
+        super().__init__(f"{provider}: {reason}")
+
+
+class PrunedError(ProviderError):
+    """A provider no longer has the old blocks that are asked for."""
+
+    advice = "Name a provider that keeps everything since the contract was made: in the URL, or in `sources`."
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,10 @@ from eth_utils.address import to_checksum_address
 from blockchain_adapters.codec import encode_fitting
 from blockchain_adapters.ethereum.calls import MAX_BATCH, MAX_NOTE, Calls, read_status
 from blockchain_adapters.ethereum.fees import Caps, Fees, bumped, fresh
-from blockchain_adapters.ethereum.nonces import Nonces
+from blockchain_adapters.ethereum.nonces import NonceGapError, Nonces, NonceUsedError
 from blockchain_adapters.ethereum.refusals import is_known, refusal
 from blockchain_adapters.ethereum.rpc import RpcError, hash_of, octets, quantity
+from blockchain_adapters.ethereum.sight import Sight, see
 from blockchain_adapters.ethereum.ticket import Offer, Receipt, Ticket, parse_ticket
 from blockchain_adapters.transactions import Landed, NonceTakenError, Prepared, Progress, Stage
 from ledger.core.errors import (
@@ -34,7 +35,6 @@ from ledger.core.errors import (
     SizeMismatchError,
     TooLargeError,
     UnreachableError,
-    UnsupportedError,
 )
 
 if TYPE_CHECKING:
@@ -63,17 +63,6 @@ class Limits:
     gas: int = MOST_GAS
     caps: Caps = field(default_factory=Caps)
     stuck: float = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """What the node says of the chain at one moment."""
-
-    head: int
-    base_fee: int
-    tip: int
-    mined: int  # transactions of the account in blocks
-    pending: int  # and in the pool
 
 
 class Writer:
@@ -254,9 +243,16 @@ class Writer:
             return await self._mined(ticket, receipt, final)
         if sight.mined > ticket.nonce:
             return await self._overtaken(ticket, final)
-        if self._nonces.lowest != ticket.nonce:
-            return Progress(Stage.WAITING, send=not await self._is_there(ticket))
+        if sight.mined < ticket.nonce:
+            return Progress(Stage.WAITING, send=not await self._is_there(ticket), error=self._gap(ticket, sight))
         return await self._urge(ticket, sight)
+
+    def _gap(self, ticket: Ticket, sight: Sight) -> LedgerError | None:
+        """Say that a transaction waits for one that is not ours, and that may never come."""
+        if self._nonces.holds(sight.mined):
+            return None
+        address = self._account.address
+        return NonceGapError(f"{address} has no transaction of nonce {sight.mined}, and ours has nonce {ticket.nonce}")
 
     async def _mined(self, ticket: Ticket, receipt: Any, final: int) -> Progress:
         found = _receipt(receipt)
@@ -297,7 +293,8 @@ class Writer:
         It is another's transaction, or the node is late: only finality decides.
         """
         if final < 0 or await self._number("eth_getTransactionCount", self._account.address, hex(final)) <= ticket.nonce:
-            return Progress(Stage.WAITING)
+            used = NonceUsedError(f"nonce {ticket.nonce} of {self._account.address} was used by another transaction than ours")
+            return Progress(Stage.WAITING, error=used)
         if await self._anybody_knows(ticket):
             return Progress(Stage.WAITING)
         self._settle(ticket)
@@ -329,23 +326,7 @@ class Writer:
         return Progress(Stage.WAITING, ticket.offering(offer).draft(), send=True)
 
     async def _see(self) -> Sight:
-        account = self._account.address
-        calls = [
-            ("eth_getBlockByNumber", ("latest", False)),
-            ("eth_maxPriorityFeePerGas", ()),
-            ("eth_getTransactionCount", (account, "latest")),
-            ("eth_getTransactionCount", (account, "pending")),
-        ]
-
-        async def question(provider: Provider) -> Sight:
-            block, *numbers = await provider.call_many(calls)
-            if not isinstance(block, dict):
-                raise FormatError("a node without a newest block")
-            if "baseFeePerGas" not in block:
-                raise UnsupportedError("this chain has no base fee: it is older than EIP-1559")
-            return Sight(quantity(block.get("number")), quantity(block["baseFeePerGas"]), *map(quantity, numbers))
-
-        return await self._ask(question)
+        return await self._ask(lambda provider: see(provider, self._account.address))
 
     async def _number(self, method: str, *params: object) -> int:
         return await self._ask(lambda provider: _read(provider, quantity, method, params))
