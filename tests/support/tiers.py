@@ -20,6 +20,7 @@ import pytest
 
 from tests.docker.engine import missing as missing_docker
 from tests.support.chain_tools import missing_anvil, missing_geth
+from tests.support.fabric.real import missing_fabric
 from tests.support.fabric.standin import missing_standin
 from tests.support.java_bridge import missing_bridge
 
@@ -94,6 +95,7 @@ MARKS: Mapping[str, Tier] = {
     "geth": Tier("a second chain client, driven by a consensus of our own", missing_geth),
     "java": Tier("the bridge to Hyperledger Fabric, in a real JVM", missing_bridge),
     "fabric_standin": Tier("ledgers on the stand-in peer, which drives the real chaincode for the real client", missing_standin),
+    "fabric": Tier("the same on a real Hyperledger Fabric network", missing_fabric, in_ci=False),
     "openssl": Tier("the openssl command against our formats", _needs_command("openssl", "make system-packages")),
     "faketime": Tier("processes that live at another time", _needs_command("faketime", "make system-packages")),
     "strace": Tier("processes whose system calls fail or are their last", _needs_command("strace", "make system-packages")),

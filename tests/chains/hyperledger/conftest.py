@@ -10,6 +10,7 @@ import pytest
 from blockchain_adapters.hyperledger.bridge import Bridge
 from tests.support.chain_writing import opened_journal
 from tests.support.channel import Bench
+from tests.support.fabric.real import running_real_network
 from tests.support.fabric.standin import running_standin
 from tests.support.java_bridge import bridge_jar, java
 from tests.support.small_network import SmallNetwork
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from tests.support.fabric.standin import StandIn
 
 
-NETWORKS: dict[str, Callable[[Path], AbstractAsyncContextManager[FabricNetwork]]] = {"standin": running_standin}
+NETWORKS: dict[str, Callable[[Path], AbstractAsyncContextManager[FabricNetwork]]] = {"standin": running_standin, "fabric": running_real_network}
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +47,7 @@ async def standin(tmp_path: Path) -> AsyncIterator[StandIn]:
         yield one
 
 
-@pytest.fixture(params=[pytest.param("standin", marks=pytest.mark.fabric_standin)])
+@pytest.fixture(params=[pytest.param("standin", marks=pytest.mark.fabric_standin), pytest.param("fabric", marks=pytest.mark.fabric)])
 async def network(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[FabricNetwork]:
     """Each network that this machine can run."""
     async with NETWORKS[request.param](tmp_path / "network") as one:

@@ -39,6 +39,9 @@ final class Faults {
                     + "|make sure the chaincode|cannot retrieve package for chaincode|failed to find any endorsing peers",
             Pattern.CASE_INSENSITIVE);
     private static final Pattern CHANNEL = Pattern.compile("channel", Pattern.CASE_INSENSITIVE);
+    // With these words a status stands that means something else: UNAVAILABLE and PERMISSION_DENIED.
+    private static final Pattern EXPIRED = Pattern.compile("client identity expired", Pattern.CASE_INSENSITIVE);
+    private static final Pattern NO_CHANNEL = Pattern.compile("failed to get policy manager for channel", Pattern.CASE_INSENSITIVE);
     private static final Pattern ORDERER = Pattern.compile("orderer|ordering service", Pattern.CASE_INSENSITIVE);
 
     private Faults() {}
@@ -102,6 +105,12 @@ final class Faults {
         }
         if (status.getCode() == Status.Code.UNAVAILABLE && status.getCause() != null) { // it comes from here, not from the peer
             return caused(status.getCause()) ? "tls" : "peer-down";
+        }
+        if (EXPIRED.matcher(text).find()) {
+            return "identity";
+        }
+        if (NO_CHANNEL.matcher(text).find()) {
+            return "channel";
         }
         if (ORDERER.matcher(text).find()) {
             return "orderer-down";
