@@ -26,7 +26,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit
 INSTALLS := pyproject.toml requirements-uv.lock
 PACKAGES := ledger master auth blockchain_adapters
 
-.PHONY: help setup demo test lint fix docs chain-tools fabric-bridge bench faults torture fuzz coverage lock system-packages
+.PHONY: help setup demo test test-fabric lint fix docs chain-tools fabric-bridge bench faults torture fuzz coverage lock system-packages
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
@@ -66,6 +66,10 @@ test: setup ## system packages when root, lint, then every tier
 	@$(MAKE) --no-print-directory chain-tools
 	@$(MAKE) --no-print-directory fabric-bridge || echo "the closing summary names the tiers that need it" >&2
 	$(PYTEST) -n $(WORKERS) --dist worksteal -q
+
+test-fabric: setup chain-tools ## the suites of Hyperledger Fabric on a real network, made by the programs in the folder FABRIC_BIN
+	@test -n "$(FABRIC_BIN)" || { echo "name the folder of peer, orderer, osnadmin, cryptogen and configtxgen: make test-fabric FABRIC_BIN=…" >&2; exit 2; }
+	FABRIC_BIN=$(abspath $(FABRIC_BIN)) $(PYTEST) tests/chains/hyperledger -m fabric -n $(WORKERS) --dist worksteal -q
 
 lint: setup ## ruff, mypy, import-linter, the numbers of the house
 	$(BIN)/ruff check .

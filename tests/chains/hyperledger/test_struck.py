@@ -13,14 +13,13 @@ import pytest
 from blockchain_adapters.hyperledger.faults import ChaincodeDownError, PeerDownError, TimeUpError
 from blockchain_adapters.hyperledger.peer import Peer
 from ledger.core.errors import OutcomeUnknown, UnreachableError
-from tests.support.fabric.peers import append, carried, hasty_peer, holders, until
+from tests.support.fabric.peers import append, carried, hasty_peer, holders, strike_while_writing, until
 
 if TYPE_CHECKING:
     from blockchain_adapters.hyperledger.bridge import Bridge
     from tests.support.fabric.shape import FabricNetwork
 
 pytestmark = pytest.mark.java
-UNDER_WAY = 12
 
 
 @pytest.fixture
@@ -81,33 +80,6 @@ async def test_a_peer_that_is_frozen_leaves_a_submit_unknown(network: FabricNetw
     assert await holders(peer, b"batch") == [endorsed.transaction]
 
 
-async def test_an_orderer_that_was_killed_takes_the_ticket_afterwards(network: FabricNetwork, peer: Peer) -> None:
-    if "orderer0" not in network.parts:
-        return  # the stand-in orders by itself
-    endorsed = await peer.endorse("Append", b"batch")
-    network.kill("orderer0")
-    with pytest.raises(OutcomeUnknown):
-        await peer.submit(endorsed)
-    assert await peer.committed(endorsed.transaction, 0.5) is None
-    await network.start("orderer0")
-    await carried(peer, endorsed)
-    assert await holders(peer, b"batch") == [endorsed.transaction]
-
-
-async def test_an_orderer_that_is_frozen_leaves_a_submit_unknown(network: FabricNetwork, bridge: Bridge, peer: Peer) -> None:
-    if "orderer0" not in network.parts:
-        return
-    hasty = hasty_peer(bridge, network.profile())
-    endorsed = await peer.endorse("Append", b"batch")
-    network.freeze("orderer0")
-    with pytest.raises(OutcomeUnknown):
-        await hasty.submit(endorsed)
-    assert await hasty.committed(endorsed.transaction, 0.5) is None
-    network.thaw("orderer0")
-    await carried(peer, endorsed)
-    assert await holders(peer, b"batch") == [endorsed.transaction]
-
-
 async def test_a_bridge_that_was_killed_in_a_submit_leaves_one_transaction(bridge: Bridge, peer: Peer) -> None:
     endorsed = await peer.endorse("Append", b"batch")
     assert bridge.pid is not None
@@ -120,30 +92,9 @@ async def test_a_bridge_that_was_killed_in_a_submit_leaves_one_transaction(bridg
     assert await holders(peer, b"batch") == [endorsed.transaction]
 
 
-@pytest.mark.parametrize("part", ["chaincode0", "peer0", "orderer0"])
+@pytest.mark.parametrize("part", ["chaincode0", "peer0"])
 @pytest.mark.parametrize("way", ["killed", "frozen"])
 async def test_of_many_under_way_none_is_lost_and_none_stands_twice(
     network: FabricNetwork, bridge: Bridge, peer: Peer, part: str, way: str
 ) -> None:
-    if part not in network.parts:
-        return
-    hasty = hasty_peer(bridge, network.profile())
-    batches = [b"batch %d" % number for number in range(UNDER_WAY)]
-
-    async def write(batch: bytes) -> str:
-        # A ticket is taken until there is one: what was endorsed and never sent is in no block, ever.
-        endorsed = await until(lambda: hasty.endorse("Append", batch))
-        return (await carried(hasty, endorsed)).transaction
-
-    writing = [asyncio.create_task(write(one)) for one in batches]
-    await asyncio.wait(writing, return_when=asyncio.FIRST_COMPLETED)
-    if way == "killed":
-        network.kill(part)
-        await network.start(part)
-    else:
-        network.freeze(part)
-        await asyncio.sleep(1.5)  # longer than the deadline of a call
-        network.thaw(part)
-    placed = await asyncio.gather(*writing)
-    for batch, transaction in zip(batches, placed, strict=True):
-        assert await holders(peer, batch) == [transaction]
+    await strike_while_writing(network, hasty_peer(bridge, network.profile()), part, way)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tests.support.fabric.shape import CHANNEL
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,11 +42,6 @@ class Ports:
     second: int
     figures: int
 
-    @classmethod
-    def free(cls) -> Ports:
-        """Return three that are free now."""
-        return cls(*ports(3))
-
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -60,7 +55,9 @@ class Layout:
     @classmethod
     def make(cls, folder: Path, plan: Plan) -> Layout:
         """Choose the ports."""
-        return cls(folder, plan, [Ports.free() for _ in range(plan.orderers)], [Ports.free() for _ in range(plan.organisations)])
+        free = ports(3 * (plan.orderers + plan.organisations))
+        nodes = [Ports(*free[at : at + 3]) for at in range(0, len(free), 3)]
+        return cls(folder, plan, nodes[: plan.orderers], nodes[plan.orderers :])
 
     def write(self) -> None:
         """Write what `cryptogen`, `configtxgen`, each orderer and each peer reads."""
@@ -95,12 +92,11 @@ class Layout:
 
 
 def ports(count: int) -> list[int]:
-    """Return ports of the loopback interface that are free now, no two the same."""
-    held = [socket.create_server((HOST, 0)) for _ in range(count)]
-    found = [int(one.getsockname()[1]) for one in held]
-    for one in held:
-        one.close()
-    return found
+    """Return ports that are free now, no two the same."""
+    found: set[int] = set()
+    while len(found) < count:
+        found.add(free_port())
+    return list(found)
 
 
 def _put(path: Path, content: dict[str, Any]) -> None:

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 
     from blockchain_adapters.hyperledger.bridge import Bridge
     from blockchain_adapters.hyperledger.peer import Committed, Endorsed
+    from tests.support.fabric.shape import FabricNetwork
 
 T = TypeVar("T")
+UNDER_WAY = 12
+FROZEN_SECONDS = 1.5  # longer than a hasty call waits
 WAIT = 30.0  # seconds for a block, on a busy machine
 PASSES = (UnreachableError, UnavailableError, NotReadyError, OutcomeUnknown)  # what may be over soon
 
@@ -81,3 +84,26 @@ async def holders(peer: Peer, batch: bytes) -> list[str]:
     """Return the transactions that appended a batch, once the chaincode answers."""
     listed: list[str] = json.loads(await until(lambda: peer.evaluate("Find", hashlib.sha256(batch).digest())))
     return listed
+
+
+async def strike_while_writing(network: FabricNetwork, hasty: Peer, part: str, way: str) -> None:
+    """Kill or freeze a part while transactions are under way, and let it come back; then each of them stands once."""
+    batches = [b"batch %d" % number for number in range(UNDER_WAY)]
+
+    async def write(batch: bytes) -> str:
+        # What was endorsed and never sent is in no block, ever: only a ticket that may have left is kept.
+        endorsed = await until(lambda: hasty.endorse("Append", batch))
+        return (await carried(hasty, endorsed)).transaction
+
+    writing = [asyncio.create_task(write(one)) for one in batches]
+    await asyncio.wait(writing, return_when=asyncio.FIRST_COMPLETED)
+    if way == "killed":
+        network.kill(part)
+        await network.start(part)
+    else:
+        network.freeze(part)
+        await asyncio.sleep(FROZEN_SECONDS)
+        network.thaw(part)
+    placed = await asyncio.gather(*writing)
+    for batch, transaction in zip(batches, placed, strict=True):
+        assert await holders(hasty, batch) == [transaction]
