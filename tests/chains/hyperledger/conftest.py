@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from tests.support.fabric.standin import StandIn
 
 
-NETWORKS: dict[str, Callable[[Path], AbstractAsyncContextManager[FabricNetwork]]] = {"standin": running_standin, "fabric": running_real_network}
+NETWORKS: dict[str, Callable[[Path], AbstractAsyncContextManager[FabricNetwork]]] = {
+    "standin": running_standin,
+    "fabric": running_real_network,
+}
 
 
 @pytest.fixture(scope="session")

@@ -34,10 +34,22 @@ func (n *node) failed(code codes.Code, text, detail string) error {
 	return made.Err()
 }
 
-// known checks that a request is for the one channel there is. For any other no peer is found.
+// known checks that a request is for the one channel there is.
 func (n *node) known(channel string) error {
 	if channel != n.ledger.channel {
-		return status.Errorf(codes.Unavailable, "no peers available in channel %s", channel)
+		return status.Errorf(codes.Unavailable, "failed to get config for channel [%s]: could not get last config for channel %s", channel, channel)
+	}
+	return nil
+}
+
+// admitted checks that a reader is a member of the channel.
+func (n *node) admitted(channel string, creator, message, signature []byte) error {
+	if channel != n.ledger.channel {
+		return status.Errorf(codes.PermissionDenied, "Failed to get policy manager for channel [%s]", channel)
+	}
+	if n.members.verify(creator, message, signature) != nil {
+		return status.Errorf(codes.PermissionDenied, "Failed evaluating policy on signed data during check policy on channel [%s] with policy [/Channel/Application/Readers]: "+
+			"[implicit policy evaluation failed - 0 sub-policies were satisfied, but this policy requires 1 of the 'Readers' sub-policies to be satisfied]", channel)
 	}
 	return nil
 }
@@ -51,10 +63,16 @@ func (n *node) open(channel string, signed *peer.SignedProposal) (*proposal, err
 	if p.channel.GetChannelId() != channel {
 		return nil, errors.New("the proposal is for another channel")
 	}
-	if err := n.members.verify(p.signature.GetCreator(), signed.GetProposalBytes(), signed.GetSignature()); err != nil {
-		return nil, fmt.Errorf("error validating proposal: access denied: channel [%s] creator org [%s]: %w", channel, n.members.name, err)
+	err = n.members.verify(p.signature.GetCreator(), signed.GetProposalBytes(), signed.GetSignature())
+	switch {
+	case err == nil:
+		return p, nil
+	case errors.Is(err, errExpired):
+		return nil, err
+	case errors.Is(err, errUnknown):
+		return nil, fmt.Errorf("error validating proposal: access denied: channel [%s] %w", channel, err)
 	}
-	return p, nil
+	return nil, fmt.Errorf("error validating proposal: access denied: channel [%s] creator org [%s]", channel, n.members.name)
 }
 
 // Evaluate runs a call and forgets what it would write.
@@ -69,6 +87,9 @@ func (s service) Evaluate(ctx context.Context, request *gateway.EvaluateRequest)
 		return nil, s.evaluateFailed(codes.Unknown, "chaincode response 500, "+found.Message)
 	}
 	p, err := s.open(request.GetChannelId(), request.GetProposedTransaction())
+	if errors.Is(err, errExpired) {
+		return nil, s.failed(codes.Unavailable, "failed to evaluate transaction, see attached details for more info", err.Error())
+	}
 	if err != nil {
 		return nil, s.evaluateFailed(codes.FailedPrecondition, err.Error())
 	}
@@ -80,9 +101,13 @@ func (s service) Evaluate(ctx context.Context, request *gateway.EvaluateRequest)
 	}
 	done, err := s.chaincode.execute(ctx, p)
 	if err != nil {
-		return nil, s.evaluateFailed(codes.Unknown, err.Error())
+		return nil, s.failed(codes.Aborted, "failed to evaluate transaction, see attached details for more info", s.unexecuted(p, err))
 	}
 	return s.evaluated(done.response)
+}
+
+func (s service) unexecuted(p *proposal, err error) string {
+	return fmt.Sprintf("error in simulation: failed to execute transaction %s: %v", p.channel.GetTxId(), err)
 }
 
 func (s service) evaluateFailed(code codes.Code, detail string) error {
@@ -98,9 +123,6 @@ func (s service) evaluated(answer *peer.Response) (*gateway.EvaluateResponse, er
 
 // Endorse runs a call and signs what it read and wrote.
 func (s service) Endorse(ctx context.Context, request *gateway.EndorseRequest) (*gateway.EndorseResponse, error) {
-	if err := s.known(request.GetChannelId()); err != nil {
-		return nil, err
-	}
 	if !s.faults.delay(ctx, "endorse") {
 		return nil, status.FromContextError(ctx.Err()).Err()
 	}
@@ -111,15 +133,16 @@ func (s service) Endorse(ctx context.Context, request *gateway.EndorseRequest) (
 	if err != nil {
 		return nil, s.endorseFailed(err.Error())
 	}
-	if p.chaincode != s.chaincode.name {
-		return nil, status.Errorf(codes.FailedPrecondition, "no combination of peers can be derived for chaincode %s", p.chaincode)
+	if p.chaincode != s.chaincode.name || request.GetChannelId() != s.ledger.channel {
+		return nil, status.Errorf(codes.FailedPrecondition, "no combination of peers can be derived which satisfy the endorsement policy: "+
+			"No metadata was found for chaincode %s in channel %s", p.chaincode, request.GetChannelId())
 	}
 	if _, there, _ := s.ledger.find(p.channel.GetTxId()); there {
 		return nil, s.endorseFailed(fmt.Sprintf("duplicate transaction found [%s]", p.channel.GetTxId()))
 	}
 	done, err := s.chaincode.execute(ctx, p)
 	if err != nil {
-		return nil, s.endorseFailed(err.Error())
+		return nil, s.endorseFailed(s.unexecuted(p, err))
 	}
 	if done.response.GetStatus() >= refusedFrom {
 		return nil, s.endorseFailed(fmt.Sprintf("chaincode response %d, %s", done.response.GetStatus(), done.response.GetMessage()))
@@ -205,11 +228,8 @@ func (s service) CommitStatus(ctx context.Context, signed *gateway.SignedCommitS
 	if err := proto.Unmarshal(signed.GetRequest(), &request); err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
-	if err := s.known(request.GetChannelId()); err != nil {
+	if err := s.admitted(request.GetChannelId(), request.GetIdentity(), signed.GetRequest(), signed.GetSignature()); err != nil {
 		return nil, err
-	}
-	if err := s.members.verify(request.GetIdentity(), signed.GetRequest(), signed.GetSignature()); err != nil {
-		return nil, status.Error(codes.PermissionDenied, err.Error())
 	}
 	if !s.faults.delay(ctx, "status") {
 		return nil, status.FromContextError(ctx.Err()).Err()
@@ -227,11 +247,8 @@ func (s service) ChaincodeEvents(signed *gateway.SignedChaincodeEventsRequest, t
 	if err := proto.Unmarshal(signed.GetRequest(), &request); err != nil {
 		return status.Error(codes.InvalidArgument, err.Error())
 	}
-	if err := s.known(request.GetChannelId()); err != nil {
+	if err := s.admitted(request.GetChannelId(), request.GetIdentity(), signed.GetRequest(), signed.GetSignature()); err != nil {
 		return err
-	}
-	if err := s.members.verify(request.GetIdentity(), signed.GetRequest(), signed.GetSignature()); err != nil {
-		return status.Error(codes.PermissionDenied, err.Error())
 	}
 	number, after := s.seek(request.GetStartPosition()), request.GetAfterTransactionId()
 	for {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"math/big"
 	"os"
+	"time"
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/msp"
 	"google.golang.org/protobuf/proto"
@@ -35,32 +36,52 @@ func loadMembership(name, path string) (*membership, error) {
 	return &membership{name, roots}, nil
 }
 
+var (
+	errUnknown = errors.New("creator org unknown, creator is malformed")
+	errExpired = errors.New("proposal client identity expired")
+)
+
 // verify says whether a member signed `message`. The certificate is checked against the organisation and the clock.
+// errExpired is told from whatever else is wrong with an identity, which is errUnknown; other errors are of the signature.
 func (m *membership) verify(creator, message, signature []byte) error {
+	key, err := m.member(creator)
+	if errors.Is(err, errExpired) {
+		return err
+	}
+	if err != nil {
+		return errUnknown
+	}
+	return verifyLow(key, message, signature)
+}
+
+func (m *membership) member(creator []byte) (*ecdsa.PublicKey, error) {
 	var identity msp.SerializedIdentity
 	if err := proto.Unmarshal(creator, &identity); err != nil {
-		return fmt.Errorf("the creator is no identity: %w", err)
+		return nil, err
 	}
 	if identity.GetMspid() != m.name {
-		return fmt.Errorf("expected MSP ID %s, received %s", m.name, identity.GetMspid())
+		return nil, errUnknown
 	}
 	block, _ := pem.Decode(identity.GetIdBytes())
 	if block == nil {
-		return errors.New("the creator holds no PEM")
+		return nil, errUnknown
 	}
 	certificate, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	if time.Now().After(certificate.NotAfter) {
+		return nil, errExpired
 	}
 	usages := []x509.ExtKeyUsage{x509.ExtKeyUsageAny}
 	if _, err := certificate.Verify(x509.VerifyOptions{Roots: m.roots, KeyUsages: usages}); err != nil {
-		return fmt.Errorf("the supplied identity is not valid: %w", err)
+		return nil, err
 	}
 	key, ok := certificate.PublicKey.(*ecdsa.PublicKey)
 	if !ok {
-		return errors.New("only ECDSA keys are known here")
+		return nil, errUnknown
 	}
-	return verifyLow(key, message, signature)
+	return key, nil
 }
 
 type pair struct{ R, S *big.Int }

@@ -336,7 +336,7 @@ func TestChaincodeThatDiesIsCalledAgain(t *testing.T) {
 func TestStrangersAreRefused(t *testing.T) {
 	n := start(t, 1)
 	_, err := n.connect("expired").GetNetwork("ledger").GetContract("metaledger").EvaluateTransaction("Status")
-	if status.Code(err).String() != "FailedPrecondition" || !strings.Contains(err.Error(), "expired") {
+	if status.Code(err).String() != "Unavailable" || !strings.Contains(details(err), "proposal client identity expired") {
 		t.Errorf("an expired certificate: %v", err)
 	}
 	_, err = n.connect("writer").GetNetwork("other").GetContract("metaledger").EvaluateTransaction("Status")

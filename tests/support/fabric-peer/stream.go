@@ -21,9 +21,6 @@ const (
 	page           = 100
 )
 
-// unavailable says that no chaincode could be asked.
-type unavailable struct{ error }
-
 // chaincode is the real chaincode, run as a service somewhere, which this peer calls over the chaincode stream.
 type chaincode struct {
 	name, address string
@@ -63,7 +60,7 @@ type outcome struct {
 func (c *chaincode) execute(ctx context.Context, p *proposal) (*outcome, error) {
 	live, err := c.connect(ctx)
 	if err != nil {
-		return nil, unavailable{fmt.Errorf("could not launch chaincode %s: %w", c.name, err)}
+		return nil, fmt.Errorf("could not launch chaincode %[1]s: connection to %[1]s failed: %[2]w", c.name, err)
 	}
 	payload, err := proto.Marshal(p.input)
 	if err != nil {
@@ -78,7 +75,7 @@ func (c *chaincode) execute(ctx context.Context, p *proposal) (*outcome, error) 
 	if err := live.send(&peer.ChaincodeMessage{
 		Type: peer.ChaincodeMessage_TRANSACTION, Payload: payload, Txid: id, ChannelId: p.channel.GetChannelId(), Proposal: p.signed,
 	}); err != nil {
-		return nil, unavailable{err}
+		return nil, err
 	}
 	timer := time.NewTimer(executeTimeout)
 	defer timer.Stop()
@@ -88,7 +85,7 @@ func (c *chaincode) execute(ctx context.Context, p *proposal) (*outcome, error) 
 	case <-timer.C:
 		return nil, errors.New("timeout expired while executing transaction")
 	case <-live.done:
-		return nil, unavailable{fmt.Errorf("the chaincode stream broke: %w", live.failure)}
+		return nil, fmt.Errorf("error sending: chaincode stream terminated: %w", live.failure)
 	case message := <-one.finished:
 		one.lock.Lock()
 		defer one.lock.Unlock()

@@ -4,6 +4,7 @@ import com.google.gson.JsonObject;
 import com.google.gson.JsonParseException;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
+import java.io.IOException;
 import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -103,8 +104,9 @@ final class Faults {
         if (status.getCode() == Status.Code.DEADLINE_EXCEEDED || status.getCode() == Status.Code.CANCELLED) {
             return "timeout";
         }
-        if (status.getCode() == Status.Code.UNAVAILABLE && status.getCause() != null) { // it comes from here, not from the peer
-            return caused(status.getCause()) ? "tls" : "peer-down";
+        // It comes from here, not from the peer. A connection that breaks in the middle of a call may well be UNKNOWN.
+        if (status.getCode() == Status.Code.UNAVAILABLE && status.getCause() != null || caused(status.getCause(), IOException.class)) {
+            return caused(status.getCause(), SSLException.class) ? "tls" : "peer-down";
         }
         if (EXPIRED.matcher(text).find()) {
             return "identity";
@@ -152,9 +154,9 @@ final class Faults {
         return more.isEmpty() ? said : said + ": " + more;
     }
 
-    private static boolean caused(Throwable fault) {
+    private static boolean caused(Throwable fault, Class<? extends Throwable> kind) {
         for (Throwable one = fault; one != null; one = one.getCause() == one ? null : one.getCause()) {
-            if (one instanceof SSLException) {
+            if (kind.isInstance(one)) {
                 return true;
             }
         }
