@@ -67,7 +67,7 @@ test: setup ## system packages when root, lint, then every tier
 	@$(MAKE) --no-print-directory fabric-bridge || echo "the closing summary names the tiers that need it" >&2
 	$(PYTEST) -n $(WORKERS) --dist worksteal -q
 
-test-fabric: setup chain-tools ## the suites of Hyperledger Fabric on a real network, made by the programs in the folder FABRIC_BIN
+test-fabric: setup chain-tools fabric-bridge ## the suites of Hyperledger Fabric on a real network, made by the programs in the folder FABRIC_BIN
 	@test -n "$(FABRIC_BIN)" || { echo "name the folder of peer, orderer, osnadmin, cryptogen and configtxgen: make test-fabric FABRIC_BIN=…" >&2; exit 2; }
 	FABRIC_BIN=$(abspath $(FABRIC_BIN)) $(PYTEST) tests/chains/hyperledger -m fabric -n $(WORKERS) --dist worksteal -q
 

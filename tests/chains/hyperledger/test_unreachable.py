@@ -77,6 +77,22 @@ async def test_a_port_where_no_tls_is_spoken(bridge: Bridge) -> None:
     server.close()
 
 
+@pytest.mark.parametrize("way", ["closes", "resets"])
+async def test_a_peer_that_dies_in_the_handshake(bridge: Bridge, way: str) -> None:
+    async def dying(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)  # the rest stays unread: closing resets the connection
+        if way == "closes":
+            await reader.read(1 << 16)
+        writer.close()
+
+    server = await asyncio.start_server(dying, "127.0.0.1", 0, limit=16)
+    peer = Peer(bridge, lone_profile(f"127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+    with pytest.raises(PeerDownError):
+        await peer.evaluate("Status")
+    await peer.close()
+    server.close()
+
+
 async def test_a_peer_that_says_nothing(bridge: Bridge) -> None:
     server = await asyncio.start_server(accepted, "127.0.0.1", 0)
     fields = lone_profile(f"127.0.0.1:{server.sockets[0].getsockname()[1]}").fields()

@@ -106,7 +106,7 @@ final class Faults {
         }
         // It comes from here, not from the peer. A connection that breaks in the middle of a call may well be UNKNOWN.
         if (status.getCode() == Status.Code.UNAVAILABLE && status.getCause() != null || caused(status.getCause(), IOException.class)) {
-            return caused(status.getCause(), SSLException.class) ? "tls" : "peer-down";
+            return caused(status.getCause(), SSLException.class) && !broken(root(status.getCause())) ? "tls" : "peer-down";
         }
         if (EXPIRED.matcher(text).find()) {
             return "identity";
@@ -161,6 +161,11 @@ final class Faults {
             }
         }
         return false;
+    }
+
+    /** A connection that ended in the middle of a handshake says nothing about certificates. */
+    private static boolean broken(Throwable root) {
+        return root instanceof IOException && !(root instanceof SSLException) || described(root).contains("closed while SSL/TLS handshake");
     }
 
     private static Throwable root(Throwable fault) {
