@@ -193,10 +193,12 @@ func (s *stream) listen() {
 		s.lock.Unlock()
 		switch {
 		case message.GetType() == peer.ChaincodeMessage_KEEPALIVE:
+		case message.GetType() == peer.ChaincodeMessage_COMPLETED || message.GetType() == peer.ChaincodeMessage_ERROR:
+			if one != nil { // its caller may be gone: a chaincode that is answered then ends the stream
+				one.finish(message)
+			}
 		case one == nil:
 			go s.reply(message, nil, fmt.Errorf("no ledger context for %s", message.GetTxid()))
-		case message.GetType() == peer.ChaincodeMessage_COMPLETED || message.GetType() == peer.ChaincodeMessage_ERROR:
-			one.finish(message)
 		default:
 			go func() {
 				payload, err := one.answer(message)
