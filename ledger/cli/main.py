@@ -15,6 +15,7 @@ from . import (
     about,
     archive,
     ceremony,
+    chaincode,
     chains,
     explain,
     indexes,
@@ -69,6 +70,7 @@ def cli(_invocation: Invocation) -> None:
 for module in (
     network,
     chains,
+    chaincode,
     mirrors,
     members,
     ceremony,

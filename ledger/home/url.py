@@ -111,12 +111,13 @@ def other_place_problem(text: str, present: str) -> str | None:
         return f"{url.host} is another spelling of an address"
     if address is not None and (address.is_unspecified or address.is_multicast or address.is_link_local):
         return f"{url.host} is no address of a server"
-    if _is_local(url.host) and not _is_local(parse_ledger_url(present).host or ""):
+    if is_local(url.host) and not is_local(parse_ledger_url(present).host or ""):
         return f"{url.host} is this machine itself"
     return None
 
 
-def _is_local(host: str) -> bool:
+def is_local(host: str) -> bool:
+    """Tell whether a host is the loopback interface of the machine itself."""
     address = _address(host)
     return host == "localhost" or host.endswith(".localhost") or (address is not None and address.is_loopback)
 
