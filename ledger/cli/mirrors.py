@@ -319,4 +319,5 @@ async def _audit(invocation: Invocation, first: str, second: str) -> dict[str, o
         stack.push_async_callback(one.close)
         other = await open_ledger(second, context)
         stack.push_async_callback(other.close)
-        return (await compare(one, other, settings.network or "")).facts()
+        with output.arriving("comparing") as progress:
+            return (await compare(one, other, settings.network or "", progress)).facts()

@@ -153,13 +153,19 @@ def progress(length: int, label: str, *, show: bool) -> Iterator[Callable[[int],
 
 @contextmanager
 def arriving(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on stderr for work that says `(done, whole)` as it goes on; nothing when it is short or nobody looks."""
+    """Show a bar on stderr for work that says `(done, whole)` as it goes on; nothing when it is short or nobody looks.
+
+    Work that begins anew, with blocks behind it and entries before it say, gets another bar.
+    """
     with ExitStack() as stack:
         advance: Callable[[int], None] | None = None
         before = 0
 
         def show(done: int, whole: int) -> None:
             nonlocal advance, before
+            if done < before:
+                stack.close()
+                advance, before = None, 0
             if advance is None:
                 advance = stack.enter_context(progress(whole, label, show=whole > done))
             advance(done - before)

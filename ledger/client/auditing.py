@@ -8,6 +8,7 @@ only where nobody gave the right one.
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -19,6 +20,7 @@ from ledger.core.trust.roots import PlacedRoot, parse_next_root
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
+    from ledger.client.sync import Progress
     from ledger.core.backend import Backend, Claimed
 
 PAGE = 1_000
@@ -32,6 +34,15 @@ class Mirrored(Protocol):
 
     def claims(self) -> AsyncIterator[Claimed]:
         """Yield every batch that stands, whatever it proves."""
+        ...
+
+
+@runtime_checkable
+class CatchesUp(Protocol):
+    """A backend that reads a chain before it can answer."""
+
+    async def catch_up(self, progress: Progress | None = None) -> None:
+        """Read the chain up to its end; `progress` hears of blocks."""
         ...
 
 
@@ -91,7 +102,7 @@ class Reading:
         self.note: bytes | None = None
         self._network = network
 
-    async def run(self, ledger: Backend, sizes: Iterable[int] = (), progress: Callable[[int], None] | None = None) -> None:
+    async def run(self, ledger: Backend, sizes: Iterable[int], advance: Callable[[int], None]) -> None:
         """Read `ledger`; keep the root hashes at `sizes`. Raises BadSourceError when its entries do not make its checkpoint."""
         head = await ledger.head()
         tree, wanted = Frontier(), sorted({size for size in sizes if size <= head.size} | {head.size})
@@ -100,8 +111,7 @@ class Reading:
             if not entries:
                 raise BadSourceError(f"the ledger says it has {head.size} entries, and shows {tree.size}")
             self._take(entries, tree, wanted)
-            if progress is not None:
-                progress(len(entries))
+            advance(len(entries))
         self.note = head.checkpoint
         if head.checkpoint is not None:
             claim = parse_claim(head.checkpoint)
@@ -126,25 +136,53 @@ def digest(entry: bytes) -> bytes:
     return hashlib.sha256(entry).digest()
 
 
-async def audit(first: Backend, second: Backend, network: str, progress: Callable[[int], None] | None = None) -> Report:
-    """Compare two ledgers of a network. Raises what keeps one of them from being read."""
+async def audit(first: Backend, second: Backend, network: str, progress: Progress | None = None) -> Report:
+    """Compare two ledgers of a network; `progress` hears of entries. Raises what keeps one of them from being read."""
+    for one in (first, second):
+        if isinstance(one, CatchesUp):
+            await one.catch_up(progress)
+    sizes = [await _size(first), await _size(second)]
+    advance = _Told(progress, sum(sizes)).advance
     if isinstance(first, Mirrored) and not isinstance(second, Mirrored):
-        found = await _with_mirror(second, first, network, progress)
+        found = await _with_mirror(second, first, network, advance)
         found.sizes = (found.sizes[1], found.sizes[0])
         found.differences = [
             Difference(one.index, one.what, one.second, one.first, one.block, one.transaction, one.submitter) for one in found.differences
         ]
         return found
     if isinstance(second, Mirrored):
-        return await _with_mirror(first, second, network, progress)
-    return await _plain(first, second, network, progress)
+        return await _with_mirror(first, second, network, advance)
+    return await _plain((first, second), sizes, network, advance)
 
 
-async def _plain(first: Backend, second: Backend, network: str, progress: Callable[[int], None] | None) -> Report:
-    sizes = [(await first.head()).size, (await second.head()).size]
+async def _size(ledger: Backend) -> int:
+    """Return how many entries will be read of a ledger: of a mirror what is proven, since nobody knows what else there is."""
+    if isinstance(ledger, Mirrored):
+        with suppress(NotReadyError, BadSourceError, AlarmError):
+            return (await ledger.head()).size
+        return 0
+    return (await ledger.head()).size
+
+
+class _Told:
+    """Tells how far it is, never more than the whole."""
+
+    def __init__(self, progress: Progress | None, whole: int) -> None:
+        self._progress = progress
+        self._whole = whole
+        self._done = 0
+
+    def advance(self, entries: int) -> None:
+        """Say that so many more were compared."""
+        self._done = min(self._whole, self._done + entries)
+        if self._progress is not None and self._whole:
+            self._progress(self._done, self._whole)
+
+
+async def _plain(ledgers: tuple[Backend, Backend], sizes: Sequence[int], network: str, advance: Callable[[int], None]) -> Report:
     one, other = Reading(network), Reading(network)
-    await one.run(first, sizes, progress)
-    await other.run(second, sizes, progress)
+    await one.run(ledgers[0], sizes, advance)
+    await other.run(ledgers[1], sizes, advance)
     report = Report((len(one.digests), len(other.digests)), compared=min(len(one.digests), len(other.digests)))
     for index, (left, right) in enumerate(zip(one.digests, other.digests, strict=False)):
         if left != right:
@@ -161,18 +199,19 @@ async def _plain(first: Backend, second: Backend, network: str, progress: Callab
     return report
 
 
-async def _with_mirror(log: Backend, mirror: Backend, network: str, progress: Callable[[int], None] | None) -> Report:
+async def _with_mirror(log: Backend, mirror: Backend, network: str, advance: Callable[[int], None]) -> Report:
     """Compare a log with every batch of a mirror that stands."""
     if not isinstance(mirror, Mirrored):
         raise InternalError("what is compared with a log here is a mirror")
     sizes = {parse_claim(one.note).size async for one in mirror.claims()}
     own = Reading(network)
-    await own.run(log, sizes, progress)
+    await own.run(log, sizes, advance)
     report = Report((len(own.digests), 0))
     proven = await _proven(mirror, report)
     comparing = _Comparing(own, report)
     async for claim in mirror.claims():
         comparing.take(claim)
+        advance(len(claim.entries))
     held = comparing.finish()
     report.sizes = (len(own.digests), held)
     if held < len(own.digests):

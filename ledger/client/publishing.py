@@ -176,14 +176,39 @@ class Publisher:
         return found
 
     async def _append(self, bound: Sequence[_Bound]) -> list[Published]:
-        sent = [one.envelope for one in bound if one.envelope is not None]
+        hopeless = await self._hopeless(bound)
+        sent = [one.envelope for place, one in enumerate(bound) if one.envelope is not None and place not in hopeless]
         answers = iter(await self._send(sent) if sent else [])
-        results = [_unchanged(one) if one.envelope is None else self._result(one.wish, one.envelope, next(answers)) for one in bound]
+        results = [
+            hopeless[place]
+            if place in hopeless
+            else _unchanged(one)
+            if one.envelope is None
+            else self._result(one.wish, one.envelope, next(answers))
+            for place, one in enumerate(bound)
+        ]
         if any(one.position is not None for one in results):
             results = await self._verdicts(results)
         if sent:
             await self._slips.strike(result.digest for result in results if result.digest is not None and is_answered(result))
         return results
+
+    async def _hopeless(self, bound: Sequence[_Bound]) -> dict[int, Published]:
+        """Return, by place, what a fresh copy calls void already. A chain refuses nobody, and somebody pays for what is void there."""
+        if all(one.envelope is None for one in bound) or (await self._backend()).traits.checkpoints:
+            return {}
+        found = await self._void(bound)
+        if found and self.refresh is not None:
+            await self.refresh()
+            found = await self._void(bound)
+        return found
+
+    async def _void(self, bound: Sequence[_Bound]) -> dict[int, Published]:
+        known = await self._reader.store.read(
+            lambda snapshot: {one.envelope for one in bound if one.envelope and snapshot.find(one.envelope.statement.digest) is not None}
+        )
+        judged = enumerate(await self._judge(bound))
+        return {place: result for place, result in judged if result.error is not None and bound[place].envelope not in known}
 
     async def _verdicts(self, results: Sequence[Published]) -> list[Published]:
         """Return the results with what the fold says: a chain places whatever it is given (DESIGN 7)."""

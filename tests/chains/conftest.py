@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.anvil import running_anvil
+from tests.support.chain_homes import found
 from tests.support.chain_writing import opened_journal
 from tests.support.contract import Contract
+from tests.support.direct_story import DirectStory
 from tests.support.geth import running_geth
 from tests.support.small_network import SmallNetwork
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from ledger.engine.journal import Journal
     from tests.support.anvil import Anvil
+    from tests.support.chain_homes import Founded
     from tests.support.geth import Geth
 
 
@@ -49,3 +52,13 @@ async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
 @pytest.fixture
 def things() -> list[bytes]:
     return [one.entry for one in SmallNetwork().things(90)]
+
+
+@pytest.fixture
+async def direct(anvil: Anvil, contract: Contract, tmp_path: Path) -> Founded:
+    return await found(anvil, contract, tmp_path)
+
+
+@pytest.fixture
+def story(direct: Founded, contract: Contract, tmp_path: Path) -> DirectStory:
+    return DirectStory(direct, contract, tmp_path)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -13,73 +10,23 @@ import pytest
 from eth_account import Account as EthAccount
 
 from auth.tls import client_context
-from blockchain_adapters.ethereum.rpc import Provider
 from ledger.home.home import Home
-from tests.support.chain_homes import PHRASE, found, write_account
+from tests.support.chain_homes import write_account
 from tests.support.command import Cli
+from tests.support.direct_story import wait_for
 from tests.support.live import Server, reaches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.support.anvil import Anvil
-    from tests.support.chain_homes import Founded
-    from tests.support.command import Ran
-    from tests.support.contract import Contract
+    from tests.support.direct_story import DirectStory
+
 
 SECOND = "0x" + "5e" * 32
 
 
-@dataclass(frozen=True)
-class Story:
-    """A network on a chain, and the commands of everybody in it. The test is no coroutine: each command has its own event loop."""
-
-    founded: Founded
-    contract: Contract
-    folder: Path
-
-    def __call__(self, who: str, *words: str) -> Ran:
-        return Cli(self.folder / who)(*words, METALEDGER_PASSPHRASE=PHRASE)
-
-    def call(self, method: str, *params: object) -> None:
-        """Ask the chain for something."""
-
-        async def ask() -> None:
-            provider = Provider(self.contract.node.url)
-            await provider.call(method, *params)
-            await provider.close()
-
-        asyncio.run(ask())
-
-    def invite(self, name: str, kind: str) -> str:
-        """Have the admin invite somebody; return the token's file."""
-        token = self.folder / f"{name}.token"
-        self("admin", "create", "invite", name, "--type", kind, "--out", str(token)).good()
-        return f"@{token}"
-
-    def publish(self, who: str, name: str) -> Ran:
-        """Publish a site."""
-        path = self.folder / f"{name}.json"
-        path.write_text(json.dumps({"site": {"name": name, "country": "no"}}))
-        return self(who, "publish", "policy", str(path))
-
-    def sites(self, who: str) -> list[str]:
-        """Return the names of all sites that somebody sees."""
-        return [one["site"]["name"] for one in self(who, "get", "site", "-o", "json").good().json]
-
-
-@pytest.fixture
-async def founded(anvil: Anvil, contract: Contract, tmp_path: Path) -> Founded:
-    return await found(anvil, contract, tmp_path)
-
-
-@pytest.fixture
-def story(founded: Founded, contract: Contract, tmp_path: Path) -> Story:
-    return Story(founded, contract, tmp_path)
-
-
-def test_who_only_reads_needs_the_id_and_the_url(story: Story) -> None:
+def test_who_only_reads_needs_the_id_and_the_url(story: DirectStory) -> None:
     story.publish("admin", "Oslo").good()
     words = ("join", "--network", story.founded.network, "--ledger", story.contract.ledger, "-o", "json")
     joined = story("reader", *words).good().json
@@ -95,7 +42,7 @@ def test_who_only_reads_needs_the_id_and_the_url(story: Story) -> None:
     assert (again.code, "is the home of an identity already" in again.err) == (2, True)
 
 
-def test_a_member_joins_with_an_account_and_writes(story: Story) -> None:
+def test_a_member_joins_with_an_account_and_writes(story: DirectStory) -> None:
     story.call("anvil_setBalance", EthAccount.from_key(SECOND).address, hex(10**19))
     token, account = story.invite("anna", "user"), write_account(story.folder / "anna.key", SECOND)
     joined = story("anna", "join", token, "--account", str(account), "-o", "json").good().json
@@ -109,7 +56,7 @@ def test_a_member_joins_with_an_account_and_writes(story: Story) -> None:
     assert (again.code, "the invite was used or revoked" in again.err) == (3, True)
 
 
-def test_a_member_without_an_account_is_brought_in_by_another(story: Story) -> None:
+def test_a_member_without_an_account_is_brought_in_by_another(story: DirectStory) -> None:
     token, paper, home = story.invite("node-1", "node"), story.folder / "node-1.json", Home(story.folder / "node-1")
     alone = story("node-1", "join", token)
     assert (alone.code, "--account" in alone.err, home.exists) == (1, True, False)
@@ -139,16 +86,16 @@ def test_a_join_that_cannot_be_is_said(tmp_path: Path, words: tuple[str, ...], s
 
 
 @pytest.fixture
-def node(story: Story) -> Iterator[Server]:
+def node(story: DirectStory) -> Iterator[Server]:
     """The agent of a home that only reads, told to hand on the log."""
-    story("reader", "join", "--network", story.founded.network, "--ledger", story.contract.ledger).good()
+    story.read_only("reader")
     one = Server("node", story.folder / "reader", "--relay")
     one.start()
     yield one
     one.kill()
 
 
-def test_a_node_serves_the_state_with_a_certificate_of_its_own(story: Story, node: Server) -> None:
+def test_a_node_serves_the_state_with_a_certificate_of_its_own(story: DirectStory, node: Server) -> None:
     story.publish("admin", "Oslo").good()
     asyncio.run(reaches(node.home, story.founded.size + 1))
     status, answer = asked(node, "/v1/policies?q=site")
@@ -179,12 +126,3 @@ def asked(node: Server, path: str) -> tuple[int, dict[str, Any]]:
             return reply.status, await reply.json(content_type=None)
 
     return asyncio.run(ask())
-
-
-def wait_for(true: Callable[[], bool], what: str) -> None:
-    """Wait until something is so."""
-    for _ in range(400):
-        if true():
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"it did not come about: {what}")

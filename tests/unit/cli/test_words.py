@@ -164,6 +164,15 @@ def test_a_bar_shows_how_much_has_arrived() -> None:
     assert "100%" in terminal.getvalue()
 
 
+def test_work_that_begins_anew_has_another_bar() -> None:
+    terminal = Terminal()
+    with redirect_stderr(terminal), arriving("syncing") as progress:
+        for done, whole in ((40, 80), (80, 80), (1, 4), (4, 4)):
+            progress(done, whole)
+    assert terminal.getvalue().count("100%") == 2
+    assert " 25%" in terminal.getvalue()
+
+
 def test_what_arrives_at_once_has_no_bar() -> None:
     terminal = Terminal()
     with redirect_stderr(terminal), arriving("syncing") as progress:

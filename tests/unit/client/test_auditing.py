@@ -51,7 +51,13 @@ async def opened(folder: Path, network: SmallNetwork, *names: str) -> SqliteBack
 
 async def against(log: SqliteBackend, network: SmallNetwork, *claims: Claimed) -> Report:
     mirror: Any = Chain(log, *claims)
-    return await audit(log, mirror, network.id)
+    told: list[tuple[int, int]] = []
+    found = await audit(log, mirror, network.id, lambda done, whole: told.append((done, whole)))
+    size = (await log.head()).size
+    assert told == sorted(told)
+    assert {whole for _, whole in told} == {2 * size}
+    assert told[0] == (size, 2 * size)
+    return found
 
 
 async def test_a_whole_mirror_is_the_log_and_one_behind_is_no_difference(tmp_path: Path) -> None:
@@ -118,6 +124,9 @@ async def test_a_ledger_of_another_network_is_called_one(tmp_path: Path) -> None
     log, other = await opened(tmp_path, network, "a"), await opened(tmp_path / "other", foreign, "a")
     said = "the second is the ledger of another network than this home's"
     assert (await audit(log, other, network.id)).remarks == [said]
-    assert (await audit(log, log, network.id)).remarks == []
+    told: list[tuple[int, int]] = []
+    assert (await audit(log, log, network.id, lambda done, whole: told.append((done, whole)))).remarks == []
+    size = (await log.head()).size
+    assert told == [(size, 2 * size), (2 * size, 2 * size)]
     await log.close()
     await other.close()

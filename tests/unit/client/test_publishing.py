@@ -10,7 +10,7 @@ import pytest
 from ledger.client.authoring import Author, Wish
 from ledger.client.publishing import Manner, Pen, Publisher, dropped, patched
 from ledger.client.reader import Reader
-from ledger.core.backend import Placed, Refused
+from ledger.core.backend import Placed, Refused, Traits
 from ledger.core.envelope import parse_envelope
 from ledger.core.errors import ConflictError, NotFoundError, ProofError, VersionMismatchError
 from ledger.engine.store import Store
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 class FakeBackend:
     """Takes statements; refuses as it is told to."""
 
-    def __init__(self, refuse: Callable[[Statement, int], LedgerError | None] = lambda _statement, _turn: None) -> None:
+    def __init__(
+        self, refuse: Callable[[Statement, int], LedgerError | None] = lambda _statement, _turn: None, *, judges: bool = True
+    ) -> None:
+        self.traits = Traits(compare_and_set=True, checkpoints=judges, instant_finality=judges)
         self.turns: list[list[Statement]] = []
         self._refuse = refuse
 
@@ -99,6 +102,16 @@ def test_a_new_policy_follows_nothing(path: Path) -> None:
     ((result,), refreshed) = publish(path, [wish("new")], fake)
     assert (result.result, result.index, result.receipt, refreshed) == ("published", 100, b"receipt", 0)
     assert fake.turns[0][0].prev is None
+
+
+def test_nobody_pays_for_what_is_void_already(path: Path) -> None:
+    fake = FakeBackend(judges=False)
+    wishes = [wish("one", n=2), wish("two"), Wish("put", "other", "one", {"name": "one"})]
+    (results, refreshed) = publish(path, wishes, fake, Manner(expect=None, basis={}))
+    assert [(one.result, one.index) for one in results] == [("refused", None), ("published", 100), ("refused", None)]
+    assert [[one.id for one in turn] for turn in fake.turns] == [["two"]]
+    assert refreshed == 0  # the publisher's own `refresh`, which this one lacks, would be asked
+    assert isinstance(results[0].error, VersionMismatchError)
 
 
 def test_what_stands_is_unchanged_once_the_copy_is_fresh(path: Path) -> None:
