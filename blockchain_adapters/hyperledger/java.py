@@ -44,7 +44,7 @@ def find_jar() -> Path:
         pass
     raise MissingExtraError(
         "the bridge to Hyperledger Fabric is not installed",
-        advice="Install metaledger[hyperledger]; in a checkout, run `make fabric-bridge`.",
+        advice='Install it: pip install "metaledger[hyperledger]". In a checkout: make fabric-bridge.',
     )
 
 
