@@ -67,10 +67,11 @@ def _plain(order: JSON) -> str:
 def find_order(connection: apsw.Connection, network: str, here: Mapping[str, JSON], known: Sequence[PlacedRoot]) -> Order | None:
     """Return the log that the contract orders, None when no root of the network says so.
 
-    `here` is the order that names this chain and contract; `known` are roots that the reader verified elsewhere. Further ones are looked
-    for among what the contract holds, in its order.
+    `here` is the order that names this chain and contract; `known` are roots that the reader verified elsewhere. A mirror may prove more of
+    them by now, and further ones are looked for among what the contract holds, in its order.
     """
-    chain: list[FetchedRoot | PlacedRoot] = list(known or placed_roots(connection, network))
+    proven = placed_roots(connection, network)
+    chain: list[FetchedRoot | PlacedRoot] = [*(known if len(known) >= len(proven) else proven)]
     places = {placed.digest: placed.index for placed in chain if isinstance(placed, PlacedRoot)}
     sql = "SELECT b.place + r.place, r.entry FROM root_copy r JOIN batch b ON b.id=r.batch WHERE NOT b.gone ORDER BY 1"
     copies = list(connection.execute(sql))

@@ -64,18 +64,18 @@ async def _live_and_die(scene: Mirrored, chain: Chain, rounds: int) -> None:
 
 
 async def _kill(network: LiveNetwork, chain: Chain, victim: str, *, mined: bool) -> None:
-    """Kill, and start again. `mined`: what was held back comes into a block before."""
+    """Kill, and start again. `mined`: what was held back comes into a block before; else who starts again meets it in the pool."""
     if mined:
         await chain.anvil.mine()
     if victim != "chain":
         await asyncio.to_thread(network.master.kill)
     if victim != "master":
         await chain.kill()
+    if victim != "chain":
+        await asyncio.to_thread(network.master.restart)
     if not mined:
         await chain.anvil.mine()
     await chain.anvil.automine(on=True)
-    if victim != "chain":
-        await asyncio.to_thread(network.master.restart)
 
 
 class Chain:

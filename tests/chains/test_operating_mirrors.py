@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import json
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from eth_account import Account as EthAccount
 
+from ledger.client.place import Place
 from ledger.home.home import Home
 from ledger.home.mirrors import Mirror, write_mirrors
 from tests.support.anvil import running_anvil
@@ -81,6 +84,50 @@ async def _two_story(scene: Mirrored, _anvil: Anvil) -> None:
     await eventually(alone, "the mirror whose chain is there goes on", 30)
     rows = (await scene.cli("get", "mirrors", "-o", "json")).good().json
     assert {one["url"]: one["lag"] > 0 for one in rows} == {scene.contract.ledger: False, other.ledger: True}
+
+
+def test_metrics_and_status_show_how_mirrors_are(founded: Path, tmp_path: Path) -> None:
+    play(founded, tmp_path, _shown_story)
+
+
+async def _shown_story(scene: Mirrored, _anvil: Anvil) -> None:
+    before = await _gauges(scene)
+    assert before == {"mirror_lag_entries": 0.0, "mirror_gas_day": 0.0, "mirrors_waiting": 0.0}  # there is none
+    await asyncio.to_thread(scene.write)
+    facts = await scene.reaches("current")
+    assert await _gauges(scene) == {"mirror_lag_entries": 0.0, "mirror_gas_day": float(facts["gas_today"]), "mirrors_waiting": 0.0}
+    (await scene.cli("pause", "mirror", scene.contract.address)).good()
+    await scene.reaches("paused")
+    await scene.network.publish("Oslo")
+    [told] = await _status(scene)
+    assert (told["state"], told["lag"] > 0) == ("paused", True)
+    assert (await _gauges(scene))["mirror_lag_entries"] == told["lag"]
+    (await scene.cli("resume", "mirror", scene.contract.address)).good()
+    await scene.reaches("current")
+    (await scene.add("--max-gas-per-day", "1")).good()
+    await scene.until(lambda one: one.get("max_gas_per_day") == 1, "the master takes the limit up")
+    await scene.network.publish("Bergen")
+    await scene.reaches("waits", says="allowed")
+    [told] = await _status(scene)
+    assert (told["code"], told["lag"] > 0) == ("not-ready", True)
+    assert (await _gauges(scene))["mirrors_waiting"] == 1.0
+
+
+async def _status(scene: Mirrored) -> list[dict[str, Any]]:
+    """Return what `GET /v1/status` says of the mirrors."""
+    place = await asyncio.to_thread(Place.find, scene.home)
+    async with await asyncio.to_thread(partial(place.transport, scope="operate")) as server:
+        found: list[dict[str, Any]] = json.loads((await server.get("/v1/status")).body)["mirrors"]
+    return found
+
+
+async def _gauges(scene: Mirrored) -> dict[str, float]:
+    """Return what `/metrics` says of the mirrors."""
+    told = json.loads((scene.home / "listen.json").read_text())["metrics"]
+    async with scene.network.transport(f"https://{told}") as scraper:
+        text = (await scraper.get("/metrics", private=False)).body.decode()
+    lines = [line.removeprefix("metaledger_").split(" ") for line in text.splitlines() if line.startswith("metaledger_mirror")]
+    return {name: float(value) for name, value in lines}
 
 
 def _write_both(scene: Mirrored, other: Contract) -> None:

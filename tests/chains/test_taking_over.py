@@ -13,16 +13,17 @@ from ledger.core.errors import NotReadyError, SplitViewError
 from ledger.core.merkle import Frontier, leaf_hashes
 from ledger.engine.genesis import create_log
 from ledger.home.clock import SystemClock
-from tests.support.chain_homes import reader_home
+from tests.support.chain_homes import configure, reader_home
+from tests.support.contract import Contract
 from tests.support.mirrored import Mirroring
 from tests.support.small_network import SmallNetwork
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from ledger.core.envelope import Envelope
     from tests.support.anvil import Anvil
-    from tests.support.contract import Contract
 
 FINAL = 3
 NEW_ORIGIN = "ledger.internal/small/ffeeddccbbaa9988"
@@ -31,9 +32,10 @@ NEW_ORIGIN = "ledger.internal/small/ffeeddccbbaa9988"
 class Scene:
     """A mirrored network, and homes that read the mirror."""
 
-    def __init__(self, network: SmallNetwork, contract: Contract, folder: Path, entries: list[bytes]) -> None:
+    def __init__(self, network: SmallNetwork, mirroring: Mirroring, folder: Path, entries: list[bytes]) -> None:
         self.network = network
-        self.contract = contract
+        self.mirroring = mirroring
+        self.contract = mirroring.contract
         self.folder = folder
         self.entries = entries
 
@@ -42,6 +44,14 @@ class Scene:
 
     async def client(self, home: Path) -> LedgerClient:
         return await asyncio.to_thread(lambda: LedgerClient.open(home=home))
+
+    async def take_in(self, root: Envelope) -> list[bytes]:
+        """Let the master take a root in as its last entry, and mirror it; return its log."""
+        await self.mirroring.log.append([root.entry])
+        await self.mirroring.copy()
+        log = await self.mirroring.log.read(0, 100)
+        assert log[-1] == root.entry
+        return log
 
     def taking_over(self, size: int, entries: list[bytes] | None = None) -> Envelope:
         """Return the root that has the chain go on at `size`."""
@@ -52,7 +62,7 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(contract: Contract, tmp_path: Path) -> Scene:
+async def scene(contract: Contract, tmp_path: Path) -> AsyncIterator[Scene]:
     network, path = SmallNetwork(), tmp_path / "master.db"
     await create_log(path, network.first, network.keys, SystemClock())
     log = await asyncio.to_thread(SqliteBackend, path, network.keys, SystemClock())
@@ -60,9 +70,8 @@ async def scene(contract: Contract, tmp_path: Path) -> Scene:
     await mirroring.copy()
     await log.append([network.put("a").entry, network.put("b").entry])
     await mirroring.copy()
-    entries = await log.read(0, 100)
+    yield Scene(network, mirroring, tmp_path, await log.read(0, 100))
     await log.close()
-    return Scene(network, contract, tmp_path, entries)
 
 
 async def test_the_log_goes_on_where_the_mirror_ends(scene: Scene, anvil: Anvil) -> None:
@@ -87,6 +96,47 @@ async def test_the_log_goes_on_where_the_mirror_ends(scene: Scene, anvil: Anvil)
             assert [one.entry for one in await client.entries()] == [*scene.entries, root.entry, thing.entry]
             assert (await client.status())["went_back"] == []
     assert roots[0] == roots[1]
+
+
+async def test_a_planned_move_goes_on_behind_its_root(scene: Scene, anvil: Anvil) -> None:
+    """Let the master take the root in as its last entry, and mirror it: that copy marks the place, and what comes behind it counts."""
+    root, thing = scene.network.next_root(2, log_keys=[], clock_keys=[], order=scene.contract.order), scene.network.put("c")
+    before, fresh = await scene.home("before"), await scene.home("fresh")
+    async with await scene.client(before) as client:
+        await client.sync()
+        log = await scene.take_in(root)
+        await scene.contract.append(thing.entry)
+        await anvil.mine(FINAL + 1)
+        await client.sync()  # the root, which the mirror proves
+        await client.sync()  # and what the chain orders
+        await _has_moved(client, [*log, thing.entry])
+    async with await scene.client(fresh) as client:
+        await client.sync()
+        await _has_moved(client, [*log, thing.entry])
+
+
+async def test_a_planned_move_to_another_contract_begins_with_a_copy_of_its_root(scene: Scene, anvil: Anvil) -> None:
+    other = await Contract.deploy(anvil)
+    root, thing = scene.network.next_root(2, log_keys=[], clock_keys=[], order=other.order), scene.network.put("c")
+    stranger = scene.network.signed("put", "thing", "d", {"name": "d"})
+    home = await scene.home("home")
+    log = await scene.take_in(root)
+    async with await scene.client(home) as client:
+        await client.sync()
+        assert [one.entry for one in await client.entries()] == log
+    await other.append(stranger.entry, root.entry, thing.entry)  # what stands before the copy does not count, nor does the copy
+    await anvil.mine(FINAL + 1)
+    await asyncio.to_thread(configure, home, ledger=other.ledger)
+    async with await scene.client(home) as client:
+        await client.sync()
+        await _has_moved(client, [*log, thing.entry])
+
+
+async def _has_moved(client: LedgerClient, entries: list[bytes]) -> None:
+    assert [one.entry for one in await client.entries()] == entries
+    assert len((await client.get("thing")).policies) == 3
+    status = await client.status()
+    assert (status["state"], status["went_back"]) == ("ok", [])
 
 
 async def test_a_copy_that_was_ahead_goes_back_to_where_the_root_says(scene: Scene, anvil: Anvil) -> None:

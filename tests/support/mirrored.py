@@ -16,17 +16,17 @@ class Mirroring:
     """Copies what `log` took since the last time, up to its newest note."""
 
     def __init__(self, log: Backend, contract: Contract) -> None:
-        self._log = log
-        self._contract = contract
+        self.log = log
+        self.contract = contract
         self.size = 0
         self._turn = asyncio.Lock()
 
     async def copy(self) -> None:
         """Bring the contract up to the log."""
         async with self._turn:
-            head = await self._log.head()
+            head = await self.log.head()
             assert head.checkpoint is not None
-            entries = await self._log.read(self.size, min(head.size, self.size + LIMITS.page))
+            entries = await self.log.read(self.size, min(head.size, self.size + LIMITS.page))
             if entries:
-                await self._contract.anchor(head.checkpoint, entries, start=self.size)
+                await self.contract.anchor(head.checkpoint, entries, start=self.size)
                 self.size += len(entries)

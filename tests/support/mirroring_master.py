@@ -106,7 +106,7 @@ def play_on(
             await asyncio.to_thread(scene.fund, node)
             await story(scene, node)
 
-    with live(founded, folder, make=ForkedMaster, passphrase=PHRASE) as network:
+    with live(founded, folder, make=ForkedMaster, passphrase=PHRASE, metrics_listen="127.0.0.1:0") as network:
         asyncio.run(run(network))
 
 

@@ -9,16 +9,13 @@ import pytest
 
 from ledger.core.backend import Placed, Refused
 from ledger.core.canonical import format_time
-from ledger.core.checkpoint import parse_checkpoint
 from ledger.core.errors import OutcomeUnknown, UnreachableError
-from ledger.core.note import Line, clock_line, line_time, parse_note
+from ledger.core.note import line_time, parse_note
 from ledger.core.receipt import parse_receipt, verify_proof
 from ledger.engine import outlet
-from ledger.engine.sequencer import Sequencer
 from ledger.engine.signing import SequencerKeys, clock_vkey, log_vkey
-from ledger.engine.store import Store
-from tests.support.running_log import RunningLog, running_log
-from tests.support.small_network import ORIGIN, START, SmallNetwork, key
+from tests.support.running_log import RunningLog, TwoWitnesses, running_log, unwitnessed_log
+from tests.support.small_network import ORIGIN, START, key
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -186,27 +183,9 @@ async def test_a_jump_ahead_is_not_signed_until_confirmed(log: RunningLog) -> No
     assert not log.sequencer.clock_suspect
 
 
-class TwoWitnesses:
-    """Cosigns, unless it is told to be away."""
-
-    def __init__(self) -> None:
-        self.away = False
-        self.sizes: list[int] = []
-
-    async def cosign(self, note: Note) -> tuple[Line, ...]:
-        if self.away:
-            raise UnreachableError("nobody answers")
-        self.sizes.append(parse_checkpoint(note.text).size)
-        return tuple(clock_line(note.text, f"witness.{name}", key(name), 1) for name in ("w1", "w2"))
-
-
 async def test_with_a_quorum_notes_leave_with_witness_lines_before_the_clock_line(tmp_path: Path) -> None:
-    log = RunningLog(tmp_path, SmallNetwork(quorum=2, witnesses=[]))
-    await create_unwitnessed(log)
-    witnesses = TwoWitnesses()
-    log.store = await asyncio.to_thread(Store.open, log.path)
-    log.sequencer = Sequencer(log.store, log.network.keys, clock=log.clock, observer=log.heard, witnesses=witnesses)
-    await log.sequencer.start()
+    log, witnesses = await unwitnessed_log(tmp_path, quorum=2), TwoWitnesses()
+    await log.open(witnesses=witnesses)
     await log.sequencer.append([log.network.put("a")])
     names = [line.name for line in note_of(log.head).lines]
     assert names == [ORIGIN, "witness.w1", "witness.w2", f"{ORIGIN}/clock"]
@@ -221,18 +200,6 @@ async def test_with_a_quorum_notes_leave_with_witness_lines_before_the_clock_lin
     assert witnesses.sizes == sorted(witnesses.sizes)
     assert log.head.size == left.size + 2
     await log.close()
-
-
-async def create_unwitnessed(log: RunningLog) -> None:
-    """Make the log with no witness at hand: the entries are stored, and the first note waits."""
-    store = await asyncio.to_thread(lambda: Store.open(log.path, create=True))
-    sequencer = Sequencer(store, log.network.keys, clock=log.clock)
-    await sequencer.start()
-    with pytest.raises(OutcomeUnknown):
-        await sequencer.append(log.network.first)
-    assert sequencer.feed.head.checkpoint is None
-    await sequencer.close()
-    await asyncio.to_thread(store.close)
 
 
 async def test_a_renewal_that_fails_stops_the_sequencer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
