@@ -53,7 +53,7 @@ class Terms:
 
     network: str
     key: str
-    chain: int | None = None
+    chain: int | str | None = None
 
 
 class Target(Protocol):
@@ -116,6 +116,16 @@ class Survey:
 @runtime_checkable
 class MirroringScheme(BackendScheme, Protocol):
     """A plug-in for chains that can hold a mirror."""
+
+    @property
+    def key_file(self) -> str:
+        """Return which key file of a home pays unless another is named."""
+        ...
+
+    @property
+    def shares_key(self) -> bool:
+        """Tell whether one key may write several mirrors at once."""
+        ...
 
     async def survey(self, url: LedgerUrl, context: BackendContext, terms: Terms, parcel: Parcel) -> Survey:
         """Look whether `parcel` could be written there, and what it would cost. Nothing leaves but questions."""

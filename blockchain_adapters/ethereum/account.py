@@ -12,7 +12,7 @@ import orjson
 from eth_utils.address import to_checksum_address
 
 from blockchain_adapters.ethereum.keystore_library import EthAccount
-from ledger.core.errors import FormatError, UsageError
+from ledger.core.errors import FormatError, NotFoundError, UsageError
 from ledger.home.files import create_file, read_private_file
 from ledger.home.lock import WriterLock
 
@@ -56,7 +56,7 @@ def open_account(path: Path, passphrase: str, *, exclusive: bool = True) -> Acco
     It takes about a second: use a thread. Raises NotFoundError, FormatError for what is no keystore, UsageError for a wrong passphrase or a
     file that others may read, and BusyError while another process owns the nonces.
     """
-    keystore = _parse(read_private_file(path))
+    keystore = _read(path)
     try:
         key = EthAccount.decrypt(keystore, passphrase)
     except (ValueError, TypeError, KeyError) as error:
@@ -80,11 +80,19 @@ def create_account(path: Path, passphrase: str) -> str:
 
 def read_address(path: Path) -> str | None:
     """Return the address that a keystore file names, without opening it; None when it names none. Raises as `open_account`."""
-    address = _parse(read_private_file(path)).get("address")
+    address = _read(path).get("address")
     try:
         return to_checksum_address(address) if isinstance(address, str) else None
     except ValueError as error:
         raise FormatError(f"{path} names an address that is none") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return _parse(read_private_file(path))
+    except NotFoundError as error:
+        advice = "Make one with `ledger-cli create account`, or name its file with --key."
+        raise NotFoundError(f"no account's key at {path}", advice=advice) from error
 
 
 def _parse(text: bytes) -> dict[str, Any]:

@@ -184,7 +184,7 @@ async def open_source(url: LedgerUrl, context: BackendContext, network: str) -> 
 async def open_mirror_source(url: LedgerUrl, context: BackendContext, terms: Terms) -> EthereumSource:
     """Open the contract of a mirror. Its file names the chain: two mirrors may have one address on two chains."""
     _, contract = rpc_url(url)
-    chain = await _chain_of(url) if terms.chain is None else terms.chain
+    chain = terms.chain if isinstance(terms.chain, int) else await _chain_of(url)
     return await _open_file(url, context, context.home.path / "chains" / f"{contract}-{chain}-{terms.network[:16]}.db", chain)
 
 
@@ -261,6 +261,8 @@ class EthereumScheme:
     """Opens a contract as a ledger."""
 
     schemes: tuple[str, ...] = SCHEMES
+    key_file: str = KEY_FILE
+    shares_key: bool = False
 
     async def open(self, url: LedgerUrl, context: BackendContext) -> Backend:
         """Return the log in the contract. Raises what keeps it from being read."""
@@ -288,9 +290,11 @@ class EthereumScheme:
 
     async def survey(self, url: LedgerUrl, context: BackendContext, terms: Terms, parcel: Parcel) -> Survey:
         """See MirroringScheme."""
+        key = context.home.keys / terms.key
+        await asyncio.to_thread(read_address, key)  # before anybody is asked
         source = await open_mirror_source(url, context, terms)
         try:
-            return await survey(source, context.home.keys / terms.key, parcel)
+            return await survey(source, key, parcel)
         finally:
             await source.close()
 

@@ -22,6 +22,7 @@ from blockchain_adapters.hyperledger.peer import Profile
 from blockchain_adapters.hyperledger.source import FabricSource
 from blockchain_adapters.hyperledger.writer import Writer
 from blockchain_adapters.mirrorbackend import MirrorBackend
+from blockchain_adapters.mirroring import Terms
 from blockchain_adapters.opening import HomeWriting, is_direct, known_roots
 from blockchain_adapters.submit import Pace
 from ledger.core.errors import NotFoundError, UsageError
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from blockchain_adapters.mirroring import Survey, Target, Terms
+    from blockchain_adapters.mirroring import Survey, Target
     from blockchain_adapters.transactions import Parcel
     from ledger.core.backend import Backend
     from ledger.core.canonical import JSON
@@ -59,15 +60,22 @@ def profiles_of(url: LedgerUrl, identity: Path) -> list[Profile]:
     return [Profile(one.address, msp, who.certificate, who.key, one.tls_ca, channel, chaincode, one.authority) for one in connection.peers]
 
 
-async def open_source(url: LedgerUrl, context: BackendContext, network: str, key: str = KEY_FILE) -> FabricSource:
+async def open_source(url: LedgerUrl, context: BackendContext, network: str) -> FabricSource:
     """Open the chaincode of a URL for reading, with the file and the identity of the context's home."""
-    profiles = await asyncio.to_thread(profiles_of, url, context.home.keys / key)
-    name = f"{profiles[0].channel}-{profiles[0].chaincode}-{network[:16]}.db"
+    return await open_mirror_source(url, context, Terms(network, KEY_FILE))
+
+
+async def open_mirror_source(url: LedgerUrl, context: BackendContext, terms: Terms) -> FabricSource:
+    """Open the chaincode of a mirror. Its file names the channel's first block: two channels may have one name."""
+    profiles = await asyncio.to_thread(profiles_of, url, context.home.keys / terms.key)
+    genesis = terms.chain if isinstance(terms.chain, str) else None
+    parts = (profiles[0].channel, profiles[0].chaincode, *(() if genesis is None else (genesis[:16],)), terms.network[:16])
+    name = "-".join(parts) + ".db"
     bridge = Bridge(*await asyncio.to_thread(_parts, context))
     kept = await asyncio.to_thread(ChainFile.open, context.home.path / "chains" / name)
     source = FabricSource(bridge, profiles, kept, context.clock)
     try:
-        await source.open()
+        await source.open(genesis)
     except BaseException:
         await source.close()
         raise
@@ -98,6 +106,7 @@ class HyperledgerScheme:
 
     schemes: tuple[str, ...] = (SCHEME,)
     key_file: str = KEY_FILE
+    shares_key: bool = True
 
     async def open(self, url: LedgerUrl, context: BackendContext) -> Backend:
         """Return the log in the chaincode. Raises what keeps it from being read."""
@@ -128,7 +137,7 @@ class HyperledgerScheme:
 
     async def survey(self, url: LedgerUrl, context: BackendContext, terms: Terms, parcel: Parcel) -> Survey:
         """See MirroringScheme."""
-        source = await open_source(url, context, terms.network, terms.key)
+        source = await open_mirror_source(url, context, terms)
         writer = Writer(source)
         try:
             return await survey(source, writer, parcel)
@@ -138,8 +147,8 @@ class HyperledgerScheme:
 
     async def mirror(self, url: LedgerUrl, context: BackendContext, terms: Terms) -> Target:
         """See MirroringScheme."""
-        source = await open_source(url, context, terms.network, terms.key)
-        path = context.home.path / "mirrors" / f"{source.channel}-{source.chaincode}.db"
+        source = await open_mirror_source(url, context, terms)
+        path = context.home.path / "mirrors" / f"{source.channel}-{source.chaincode}-{str(source.here['genesis'])[:16]}.db"
         try:
             writing, writer = await start_writing(source, path, (context.clock, context.observer))
         except BaseException:

@@ -84,7 +84,7 @@ async def look(source: FabricSource, writer: Writer) -> dict[str, object]:
     return {
         "channel": source.channel,
         "chaincode": source.chaincode,
-        "genesis": source.here["genesis"],
+        "chain": source.here["genesis"],
         "anchors": standing.anchors,
         "anchored_size": standing.size,
         "configured": standing.policy is not None,

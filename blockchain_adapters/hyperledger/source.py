@@ -71,9 +71,9 @@ class FabricSource:
         self._genesis: str | None = None
         self.peers = tuple(FabricProvider(bridge, one, self) for one in profiles)
 
-    async def open(self) -> None:
-        """Learn which channel this is: from the file, else from the peers. Raises what keeps all of them from answering."""
-        self._genesis = await self.kept.fact(GENESIS)
+    async def open(self, expected: str | None = None) -> None:
+        """Learn which channel this is: as `expected`, from the file, else from the peers. Raises what keeps all of them from answering."""
+        self._genesis = await self.kept.fact(GENESIS) or expected
         if self._genesis is None:
             self._genesis = await self.ask(_genesis)
             await self.kept.note(GENESIS, self._genesis)

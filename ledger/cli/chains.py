@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ledger.core.errors import NotFoundError, UsageError
+from ledger.core.errors import UsageError
 from ledger.home.home import Home
 
 from . import output
@@ -37,19 +37,27 @@ def add_to(cli: click.Group) -> None:
 
 @click.command("account", cls=Command)
 @key_option
+@click.option("--identity", type=click.Path(path_type=Path), metavar="PATH", help="Take this identity of Hyperledger Fabric instead.")
 @passphrase_option
 @forms("table", "json", "id")
 @common
-def account(invocation: Invocation, key: Path | None, *, ask_passphrase: bool) -> None:
+def account(invocation: Invocation, key: Path | None, identity: Path | None, *, ask_passphrase: bool) -> None:
     """Make an Ethereum account that pays for what this home writes, in an encrypted keystore file of its own.
 
     Prints its address. Send it funds, then use it. The file is one that Ethereum's own tools can read, and one that they made
     can stand in its place.
 
+    On Hyperledger Fabric an organisation's CA makes identities. With --identity the home takes a copy of one, into keys/fabric.id: of a
+    wallet file (NAME.id), an MSP directory, or a directory with cert.pem and key.pem.
+
     For example:
       ledger-cli create account --ask-passphrase
       METALEDGER_PASSPHRASE_FILE=/run/secrets/phrase ledger-cli create account -o id
+      ledger-cli create account --identity ./wallet/anna.id
     """
+    if identity is not None:
+        _adopt(invocation, identity, key)
+        return
     from ledger.home.backends import adapter_of  # noqa: PLC0415 - what the other commands need not load
 
     with adapter_of("ethereum"):
@@ -68,6 +76,22 @@ def account(invocation: Invocation, key: Path | None, *, ask_passphrase: bool) -
     else:
         output.answer(address)
     output.note(f"its key is in {path}; without the passphrase nobody can use it, you included")
+
+
+def _adopt(invocation: Invocation, identity: Path, key: Path | None) -> None:
+    """Take a copy of an identity of Fabric into the home."""
+    from ledger.home.backends import adapter_of  # noqa: PLC0415 - what the other commands need not load
+
+    with adapter_of("hyperledger"):
+        from blockchain_adapters.hyperledger.identity import KEY_FILE, adopt_identity  # noqa: PLC0415 - an extra, as above
+
+    path = Home(invocation.home_path()).keys / KEY_FILE if key is None else key
+    taken = adopt_identity(identity, path)
+    if invocation.form == "json":
+        output.one({"account": taken.msp, "key": str(path)}, "json")
+    else:
+        output.answer(taken.msp or path.name)
+    output.note(f"its key is in {path}")
 
 
 @click.command("contract", cls=Command)
@@ -111,7 +135,6 @@ def contract(
 
     place = deploy.Place.of(url)
     path = _key_file(invocation, key)
-    require_account(path)
     wanted = None if anybody else list(submitters)
     plan = run(deploy.plan_contract(place, path, wanted, max_fee * GWEI))
     if dry_run:
@@ -130,12 +153,6 @@ def contract(
 
 def _key_file(invocation: Invocation, key: Path | None) -> Path:
     return Home(invocation.home_path()).keys / "ethereum.json" if key is None else key
-
-
-def require_account(path: Path) -> None:
-    """Raise NotFoundError, which says how to make one, when the account's keystore file is not there."""
-    if not path.exists():
-        raise NotFoundError(f"no account's key at {path}", advice="Make one with `ledger-cli create account`, or name its file with --key.")
 
 
 def _passphrase(invocation: Invocation, path: Path) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ledger.client.sync import Progress
 
 FILE = click.Path(path_type=Path, dir_okay=False)
+PLACE = click.Path(path_type=Path)
 SECONDS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 LONGEST = 3650 * 86400
 SCOPES = ("read", "write", "operate")
@@ -126,7 +127,9 @@ def token(invocation: Invocation, scope: str, ttl: int) -> None:
 @click.argument("token", required=False, metavar="[TOKEN|@FILE|-]")
 @click.option("--name", "hosts", multiple=True, metavar="HOST", help="A name or address in this member's certificate; may be repeated.")
 @click.option("--network", metavar="ID", help="Without a token, on a chain: only read the network of this id at --ledger URL.")
-@click.option("--account", type=FILE, help="On a chain: the keystore file that pays; the home keeps a copy.  [default: keys/ethereum.json]")
+@click.option(
+    "--account", type=PLACE, help="On a chain: the key file of who pays, or may read; the home keeps a copy.  [default: the home's own]"
+)
 @click.option("--out", type=FILE, help="On a chain: append nothing; write the member's statement to this new file, for a member to submit.")
 @forms("table", "json")
 @common
@@ -148,6 +151,7 @@ def join(
       ledger-cli join @anna.token --home ./anna --account account.json
       ledger-cli join @anna.token --home ./anna --out anna.json
       ledger-cli join --network ID --ledger ethereum+https://rpc.example/0xCONTRACT --home ./reader
+      ledger-cli join --network ID --ledger 'hyperledger:///etc/fabric/connection.yaml?channel=C&chaincode=N' --account anna.id
     """
     with output.arriving("syncing") as progress:
         if token is None:
@@ -188,11 +192,11 @@ def _reader(invocation: Invocation, given: tuple[str | None, tuple[str, ...], Pa
     """Make a home that only reads."""
     from ledger.client.chainjoining import follow_on_chain  # noqa: PLC0415 - what the other commands need not load
 
-    network, *others = given
+    network, hosts, account, out = given
     ledger = invocation.settings().ledger
-    if network is None or ledger is None or any(others):
-        advice = "Give TOKEN, @FILE or -; to only read a network on a chain, --network ID and --ledger URL alone."
+    if network is None or ledger is None or hosts or out is not None:
+        advice = "Give TOKEN, @FILE or -; to only read a network on a chain, --network ID and --ledger URL."
         raise UsageError("there is no token to join with", advice=advice)
     if not is_hex64(network):
         raise UsageError("a network id has 64 hex digits in lower case", advice="`status` in a home of the network shows it.")
-    return run(follow_on_chain(invocation.home_path(), network, ledger, progress=progress))
+    return run(follow_on_chain(invocation.home_path(), network, ledger, account, progress=progress))

@@ -15,7 +15,6 @@ from ledger.home.url import parse_ledger_url
 
 from . import output
 from .asking import confirm, yes_option
-from .chains import require_account
 from .operations import RETRY
 from .options import Invocation, common, run
 from .options import output as forms
@@ -26,7 +25,7 @@ from .verbs import Command, verb
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from blockchain_adapters.mirroring import Survey
+    from blockchain_adapters.mirroring import MirroringScheme, Survey
     from blockchain_adapters.transactions import Parcel
     from ledger.home.backends import BackendContext
     from ledger.home.settings import Settings
@@ -48,7 +47,6 @@ For example:
 """
 COLUMNS = ("state", "size", "lag", "gas_today", "url", "reason")
 SAMPLE = 100
-KEY = "ethereum.json"
 
 
 def add_to(cli: click.Group) -> None:
@@ -64,7 +62,7 @@ def add_to(cli: click.Group) -> None:
 
 @click.command("mirror", cls=Command)
 @click.argument("url", metavar="URL")
-@click.option("--key", metavar="FILE", help=f"Keystore file in `keys/` of the home that pays.  [default: {KEY}]")
+@click.option("--key", metavar="FILE", help="Key file in `keys/` of the home, of who pays.  [default: ethereum.json, or fabric.id]")
 @click.option("--every", type=click.FloatRange(min=0), help=f"Least seconds between two transactions.  [default: {EVERY_SECONDS:g}]")
 @click.option("--max-gas-per-day", type=click.IntRange(min=1), metavar="GAS", help="Wait when this much was used within a day.")
 @click.option("--dry-run", is_flag=True, help="Look at the contract and say what it costs; do nothing.")
@@ -72,21 +70,23 @@ def add_to(cli: click.Group) -> None:
 @forms("table", "json")
 @common
 def add_mirror(invocation: Invocation, url: str, *, dry_run: bool, yes: bool, **chosen: str | float | None) -> None:
-    """Keep this master's log on a contract too, entry for entry, with its signed checkpoints.
+    """Keep this master's log on a chain too, entry for entry, with its signed checkpoints.
 
-    Looks first whether the contract is one, on which chain, whether the account may append and what it has, and says what the first
-    entries cost. A running master takes it up within seconds. Adding it again changes its options.
+    Looks first whether the contract or chaincode is one, on which chain, whether the account may append and what it has, and says what
+    the first entries cost. A running master takes it up within seconds. Adding it again changes its options.
 
     For example:
       ledger-cli add mirror ethereum+https://rpc.example/0xCONTRACT --dry-run
       ledger-cli add mirror ethereum+https://rpc.example/0xCONTRACT --max-gas-per-day 20000000 --yes
+      ledger-cli add mirror 'hyperledger:///etc/fabric/connection.yaml?channel=C&chaincode=N' --dry-run
     """
     home, settings = _master(invocation)
-    given = {name: value for name, value in chosen.items() if value is not None}
-    mirror = _wanted(read_mirrors(home), url, given)
+    given: dict[str, object] = {name: value for name, value in chosen.items() if value is not None}
+    scheme = _mirroring(url)
+    mirror = _wanted(read_mirrors(home), url, scheme, given)
     if "/" in mirror.key:
-        raise UsageError("--key names a file in keys/ of the home", advice="Put the keystore file there.")
-    found = run(_survey(home, settings, mirror))
+        raise UsageError("--key names a file in keys/ of the home", advice="Put the key file there.")
+    found = run(_survey(scheme, home, settings, mirror))
     output.one({**found.facts, "every": mirror.every, "max_gas_per_day": mirror.max_gas_per_day}, invocation.form)
     if found.problem is not None:
         raise found.problem
@@ -95,17 +95,17 @@ def add_mirror(invocation: Invocation, url: str, *, dry_run: bool, yes: bool, **
         return
     confirm("Mirror the log there?", yes=yes)
     chain = found.facts.get("chain")
-    mirror = replace(mirror, chain=chain if isinstance(chain, int) else None)
+    mirror = replace(mirror, chain=chain if isinstance(chain, int | str) else None)
     write_mirrors(home, [*(one for one in read_mirrors(home) if one.url != mirror.url), mirror])
     output.note("added; ledger-cli get mirrors shows how far it is")
 
 
-def _wanted(present: tuple[Mirror, ...], text: str, given: Mapping[str, object]) -> Mirror:
+def _wanted(present: tuple[Mirror, ...], text: str, scheme: MirroringScheme, given: Mapping[str, object]) -> Mirror:
     url = parse_ledger_url(text).text
     known = next((one for one in present if one.url == url), None)
-    mirror = replace(known or Mirror(url=url, key=KEY), **given)  # type: ignore[arg-type] # options of these names
+    mirror = replace(known or Mirror(url=url, key=scheme.key_file), **given)  # type: ignore[arg-type] # options of these names
     other = next((one for one in present if one.key == mirror.key and one.url != url), None)
-    if other is not None:
+    if other is not None and not scheme.shares_key:
         raise ConflictError(
             f"the account in {mirror.key} pays for {other.url} already",
             advice="Give each mirror an account of its own: ledger-cli create account --key FILE, then --key.",
@@ -121,17 +121,27 @@ def _master(invocation: Invocation) -> tuple[Home, Settings]:
     return home, settings
 
 
-async def _survey(home: Home, settings: Settings, mirror: Mirror) -> Survey:
-    """Look at the contract, with the first entries of the log as a sample."""
-    from blockchain_adapters.mirroring import MirroringScheme, Terms  # noqa: PLC0415 - loads the engine
+def _mirroring(text: str) -> MirroringScheme:
+    """Return what keeps mirrors at a URL."""
+    from blockchain_adapters.mirroring import MirroringScheme  # noqa: PLC0415 - loads the engine
     from ledger.home.backends import find_scheme  # noqa: PLC0415 - as above
 
-    url = parse_ledger_url(mirror.url)
+    url = parse_ledger_url(text)
     scheme = find_scheme(url)
     if not isinstance(scheme, MirroringScheme):
-        raise UsageError(f"{url.scheme} ledgers hold no mirrors", advice="Write ethereum+http://HOST:PORT/0xCONTRACT.")
-    require_account(home.keys / mirror.key)
-    return await scheme.survey(url, _context(home, settings), Terms(settings.network or "", mirror.key, mirror.chain), _sample(home))
+        raise UsageError(
+            f"{url.scheme} ledgers hold no mirrors", advice="Name one on a chain: see docs/ethereum.md and docs/hyperledger.md."
+        )
+    return scheme
+
+
+async def _survey(scheme: MirroringScheme, home: Home, settings: Settings, mirror: Mirror) -> Survey:
+    """Look at the contract, with the first entries of the log as a sample."""
+    from blockchain_adapters.mirroring import Terms  # noqa: PLC0415 - as above
+
+    return await scheme.survey(
+        parse_ledger_url(mirror.url), _context(home, settings), Terms(settings.network or "", mirror.key, mirror.chain), _sample(home)
+    )
 
 
 def _context(home: Home, settings: Settings) -> BackendContext:

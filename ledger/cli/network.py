@@ -39,8 +39,8 @@ def add_to(cli: click.Group) -> None:
 @click.option("--admin-home", type=click.Path(path_type=Path, file_okay=False), help="Put the admin's keys in this other home.")
 @click.option(
     "--account",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="On a chain: the keystore file of the account that pays; METALEDGER_PASSPHRASE_FILE opens it.",
+    type=click.Path(path_type=Path),
+    help="On a chain: the account that pays, a keystore file that METALEDGER_PASSPHRASE_FILE opens, or an identity of Fabric.",
 )
 @passphrase_option
 @forms("table", "json", "id")
@@ -65,6 +65,7 @@ def network(
       ledger-cli create network demo --url https://ledger.example:8443 --admin-home ./admin
       ledger-cli create network demo --url sqlite:///var/lib/demo/ledger.db
       ledger-cli create network demo --url ethereum+http://127.0.0.1:8545/0xCONTRACT --account ./account.json
+      ledger-cli create network demo --url 'hyperledger:///etc/fabric/connection.yaml?channel=C&chaincode=N' --account ./admin.id
     """
     from master.create import NewNetwork, create_network  # noqa: PLC0415 - what the other commands need not load
 

@@ -74,12 +74,17 @@ async def join_on_chain(
     return Joined(token.ledger, name, str(path), size)
 
 
-async def follow_on_chain(path: Path, network: str, ledger: str, *, clock: Clock | None = None, progress: Progress | None = None) -> Joined:
+async def follow_on_chain(
+    path: Path, network: str, ledger: str, account: Path | None = None, *, clock: Clock | None = None, progress: Progress | None = None
+) -> Joined:
     """Make an empty home a reader of a network on a chain, ordered or mirrored there, once its log was verified from the id `network`.
 
-    It has no key and is no member. Raises UsageError for a home in use or a ledger that is not on a chain, and what reading it raises.
+    It has no key and is no member; `account` is who it is on a chain that does not let everybody read. Raises UsageError for a home in
+    use or a ledger that is not on a chain, and what reading it raises.
     """
     place = await asyncio.to_thread(_placed, path, network, ledger, clock or SystemClock())
+    if account is not None:
+        await asyncio.to_thread(_adopt, place, account)
     async with LedgerClient(place) as client:
         size = (await client.sync(progress)).size
     await _settle(place.home, role="member", network=network, ledger=ledger)
@@ -88,7 +93,7 @@ async def follow_on_chain(path: Path, network: str, ledger: str, *, clock: Clock
 
 def _placed(path: Path, network: str, ledger: str, clock: Clock) -> Place:
     url = parse_ledger_url(ledger)
-    if not url.transport:
+    if not url.on_chain:
         raise UsageError("a server lets in by a token alone", advice="Ask an admin for one: ledger-cli create invite NAME.")
     home = make_home(path)
     return Place(home, replace(load_settings(path, {}), network=network, ledger=ledger), url, clock)

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from ledger.core.canonical import is_hex64
 from ledger.core.errors import CorruptError, NotFoundError
 from ledger.home.files import read_text, write_file
 
@@ -22,13 +23,13 @@ EVERY_SECONDS = 10.0
 class Mirror:
     """One mirror: its ledger URL, the key file in `keys/` that pays, the least seconds between two transactions, and what a day may cost.
 
-    `max_gas_per_day` is None for no limit. `chain` is the number of the chain that the contract was looked at on: another is never
+    `max_gas_per_day` is None for no limit. `chain` names the chain that the contract was looked at on: another is never
     written to. None takes the one that the URL leads to. `tries` grows when an operator wants what was given up tried again.
     """
 
     url: str
     key: str
-    chain: int | None = None
+    chain: int | str | None = None
     every: float = EVERY_SECONDS
     max_gas_per_day: int | None = None
     paused: bool = False
@@ -52,10 +53,15 @@ def read_mirrors(home: Home) -> tuple[Mirror, ...]:
 
 def _checked(mirror: Mirror) -> Mirror:
     texts = isinstance(mirror.url, str) and isinstance(mirror.key, str)
-    numbers = isinstance(mirror.every, int | float) and all(isinstance(one, int | None) for one in (mirror.chain, mirror.max_gas_per_day))
-    if not texts or not numbers:
+    numbers = isinstance(mirror.every, int | float) and isinstance(mirror.max_gas_per_day, int | None)
+    if not texts or not numbers or not _is_chain(mirror.chain):
         raise TypeError(mirror)
     return mirror
+
+
+def _is_chain(named: object) -> bool:
+    """Tell whether that names a chain: a number, or the hash of a first block."""
+    return isinstance(named, int | None) or (isinstance(named, str) and is_hex64(named))
 
 
 def write_mirrors(home: Home, mirrors: Iterable[Mirror]) -> None:

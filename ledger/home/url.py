@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 URL_LIMIT = 2048
 SCHEME = re.compile(r"[a-z][a-z0-9]*(\+[a-z][a-z0-9]*)?", re.ASCII)
 _LEGACY_NUMBER = re.compile(r"(.*\.)?(\d+|0x[0-9a-f]*)\.?", re.ASCII | re.IGNORECASE)  # what inet_aton reads: 2130706433, 0x7f.1
-EXAMPLES = "https://HOST:PORT, sqlite:///PATH/ledger.db, or ethereum+http://HOST:PORT/0xCONTRACT"
+EXAMPLES = (
+    "https://HOST:PORT, sqlite:///PATH/ledger.db, ethereum+http://HOST:PORT/0xCONTRACT,"
+    " or hyperledger:///PATH/connection.yaml?channel=C&chaincode=N"
+)
+NO_CHAINS = ("https", "sqlite")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,11 @@ class LedgerUrl:
     def transport(self) -> str:
         """Return what stands behind the plus sign of the scheme; empty when there is none."""
         return self.scheme.partition("+")[2]
+
+    @property
+    def on_chain(self) -> bool:
+        """Tell whether the ledger is one on a chain: no server of ours, and no file."""
+        return self.family not in NO_CHAINS
 
     def endpoint(self, default_port: int) -> tuple[str, int]:
         """Return host and port. Raises `UsageError` when there is no host."""

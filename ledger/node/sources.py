@@ -150,7 +150,7 @@ def open_sources(place: Place, world: tuple[Clock, Observer]) -> Sequence[Source
 
 def _source(place: Place, url: str, world: tuple[Clock, Observer]) -> Source:
     parsed = parse_ledger_url(url)
-    if parsed.scheme != HTTPS and not parsed.transport:
+    if parsed.scheme != HTTPS and not parsed.on_chain:
         raise UsageError(f"a node follows https:// URLs and ledgers on chains, not {url}")
     if parsed.scheme == HTTPS:
         backend = place.https(url)

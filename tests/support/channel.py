@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import yaml
+
 from blockchain_adapters.chainfile import ChainFile
 from blockchain_adapters.directbackend import DirectBackend
 from blockchain_adapters.hyperledger.backend import start_writing
 from blockchain_adapters.hyperledger.bridge import Bridge
+from blockchain_adapters.hyperledger.identity import Identity
 from blockchain_adapters.hyperledger.source import FabricSource
 from blockchain_adapters.mirrorbackend import MirrorBackend
 from blockchain_adapters.submit import Pace
@@ -19,6 +22,7 @@ from ledger.core.trust.good import parse_claim
 from ledger.engine.genesis import create_log
 from ledger.home.clock import SystemClock
 from tests.contract.suite import Ledger
+from tests.support.fabric.shape import MSP, WRITER
 from tests.support.small_network import Heard, SmallNetwork
 
 if TYPE_CHECKING:
@@ -114,3 +118,25 @@ class Copying:
                 await self._source.poll()
                 await self._writing.carry(Parcel(tuple(entries), start=self.size, size=claim.size, root=claim.root, note=note))
                 self.size += len(entries)
+
+
+def ledger_url(network: FabricNetwork, folder: Path, *, name: str = "connection.yaml", tls_ca: str | None = None, msp: str = MSP) -> str:
+    """Write a connection profile that names the peers of a network (blocking); return the ledger URL."""
+    peers: dict[str, object] = {}
+    for number, address in enumerate(network.peers):
+        profile = network.profile(peer=number)
+        named = {} if profile.authority is None else {"grpcOptions": {"ssl-target-name-override": profile.authority}}
+        peers[f"peer{number}"] = {"url": f"grpcs://{address}", "tlsCACerts": {"pem": tls_ca or profile.tls_ca}, **named}
+    organisations = {"Org1": {"mspid": msp, "peers": ["peer0"]}}
+    path = folder / name
+    path.write_text(yaml.safe_dump({"client": {"organization": "Org1"}, "organizations": organisations, "peers": peers}))
+    return f"hyperledger://{path}?channel={network.channel}&chaincode={network.chaincode}"
+
+
+def write_identity(network: FabricNetwork, folder: Path, user: str = WRITER) -> Path:
+    """Write a wallet file of a user (blocking)."""
+    profile = network.profile(user)
+    path = folder / f"{user}.id"
+    path.write_bytes(Identity(profile.certificate, profile.key).to_wallet())
+    path.chmod(0o600)
+    return path
