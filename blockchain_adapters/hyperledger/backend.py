@@ -86,18 +86,17 @@ def _parts(context: BackendContext) -> tuple[Path, Path]:
     return find_java(context.settings.java_home), find_jar()
 
 
-async def start_writing(source: FabricSource, path: Path, world: tuple[Clock, Observer], pace: Pace = PACE) -> tuple[HomeWriting, Writer]:
-    """Start the loop that brings what stands in the journal at `path` to the chaincode."""
-    writer = Writer(source)
+async def start_writing(source: FabricSource, writer: Writer, path: Path, world: tuple[Clock, Observer], pace: Pace = PACE) -> HomeWriting:
+    """Start the loop that brings what stands in the journal at `path` to the chaincode through `writer`."""
     target = f"{SCHEME}:{source.channel}:{source.here['genesis']}:{source.chaincode}"
     writing = await HomeWriting.start(path, (writer, target), world, writer.close, pace)
     writer.stirred = writing.wake
-    return writing, writer
+    return writing
 
 
 async def open_writing(source: FabricSource, context: BackendContext) -> HomeWriting:
     """Open what writes to the chaincode for the context's home."""
-    return (await start_writing(source, context.home.journal, (context.clock, context.observer)))[0]
+    return await start_writing(source, Writer(source), context.home.journal, (context.clock, context.observer))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +148,9 @@ class HyperledgerScheme:
         """See MirroringScheme."""
         source = await open_mirror_source(url, context, terms)
         path = context.home.path / "mirrors" / f"{source.channel}-{source.chaincode}-{str(source.here['genesis'])[:16]}.db"
+        writer = Writer(source)
         try:
-            writing, writer = await start_writing(source, path, (context.clock, context.observer))
+            writing = await start_writing(source, writer, path, (context.clock, context.observer))
         except BaseException:
             await source.close()
             raise

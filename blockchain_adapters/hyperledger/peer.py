@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from blockchain_adapters.hyperledger.bridge import Bridge
 
 PAGE: Final = 1_000
+_DEADLINES: Final = ("evaluate_ms", "endorse_ms", "submit_ms")
 _SEQUENCE: Final = 0x30
 _INTEGER: Final = 0x02
 _OCTETS: Final = 0x04
@@ -31,7 +32,8 @@ _LONG: Final = 0x80
 class Profile:
     """How a peer is reached: its address (HOST:PORT), whom to be, and what to talk to. All certificates and the key are PEM texts.
 
-    `authority` is the name in the peer's TLS certificate, when that is not its host.
+    `authority` is the name in the peer's TLS certificate, when that is not its host; `patience` how many seconds the peer has to evaluate,
+    endorse or order, when that is not what the bridge gives it.
     """
 
     peer: str
@@ -42,11 +44,13 @@ class Profile:
     channel: str
     chaincode: str
     authority: str | None = None
+    patience: float | None = None
 
     def fields(self) -> dict[str, Any]:
         """Return the members of an `open` request."""
         named = ("peer", "msp", "certificate", "key", "tls_ca", "channel", "chaincode", "authority")
-        return {name: value for name in named if (value := getattr(self, name)) is not None}
+        texts = {name: value for name in named if (value := getattr(self, name)) is not None}
+        return texts if self.patience is None else {**texts, **dict.fromkeys(_DEADLINES, round(self.patience * 1_000))}
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ class FabricSource:
         self.clock = clock
         self.channel, self.chaincode = profiles[0].channel, profiles[0].chaincode
         self.here: dict[str, JSON] = {}
-        self._bridge = bridge
+        self.bridge = bridge
         self._follower = Follower(kept)
         self._genesis: str | None = None
         self.peers = tuple(FabricProvider(bridge, one, self) for one in profiles)
@@ -160,7 +160,7 @@ class FabricSource:
 
     async def close(self) -> None:
         """See Source."""
-        await self._bridge.close()
+        await self.bridge.close()
         await self.kept.close()
 
 

@@ -1,4 +1,4 @@
-"""What is written down of a transaction before it leaves: its id, and the bytes that peers and client have signed."""
+"""What is written down of a transaction before it leaves: its id, and what the peers have signed."""
 
 from __future__ import annotations
 

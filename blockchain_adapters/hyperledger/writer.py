@@ -1,7 +1,7 @@
 """Writing to the chaincode: transactions of one identity, each looked up until it stands in a block (`submit.Chain`).
 
-A transaction is signed by the peers and by us, written down, and only then sent. What is in no block is sent again in the same bytes,
-through any peer: of an id one at most becomes valid. "Not found" is never taken for an answer, for an orderer may hold what no block has.
+A transaction is signed by the peers, written down, and only then sent. What is in no block is sent again, the same content under the same
+id, through any peer: of an id one at most becomes valid. "Not found" is never taken for an answer: an orderer may hold what no block has.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from blockchain_adapters.hyperledger.backend import start_writing
 from blockchain_adapters.hyperledger.bridge import Bridge
 from blockchain_adapters.hyperledger.identity import Identity
 from blockchain_adapters.hyperledger.source import FabricSource
+from blockchain_adapters.hyperledger.writer import Patience, Writer
 from blockchain_adapters.mirrorbackend import MirrorBackend
 from blockchain_adapters.submit import Pace
 from blockchain_adapters.transactions import Parcel
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from blockchain_adapters.hyperledger.peer import Profile
-    from blockchain_adapters.hyperledger.writer import Writer
     from blockchain_adapters.opening import HomeWriting
     from ledger.core.backend import Backend
     from tests.support.fabric.shape import FabricNetwork
@@ -45,25 +45,38 @@ class Bench:
     def __init__(self, network: FabricNetwork, parts: tuple[Path, Path], folder: Path, stack: AsyncExitStack) -> None:
         """`parts` are the java command and the bridge's jar."""
         self.network = network
-        self.parts = parts
+        self.bridge = Bridge(*parts)
+        stack.push_async_callback(self.bridge.close)
         self.folder = folder
         self.stack = stack
         self._opened = 0
+        self._journals = 0
 
-    async def source(self, *profiles: Profile) -> FabricSource:
-        """Open the channel over a bridge of its own, from all peers of the network, or as profiles say."""
+    async def source(self, *profiles: Profile, genesis: str | None = None, file: str | None = None) -> FabricSource:
+        """Open the channel from all peers of the network, or as profiles say, into a new file or that named.
+
+        It must begin with block `genesis`, if that is given.
+        """
         self._opened += 1
-        kept = await asyncio.to_thread(ChainFile.open, self.folder / f"chain-{self._opened}.db")
+        kept = await asyncio.to_thread(ChainFile.open, self.folder / (file or f"chain-{self._opened}.db"))
         reached = profiles or [self.network.profile(peer=number) for number in range(len(self.network.peers))]
-        source = FabricSource(Bridge(*self.parts), reached, kept, SystemClock())
+        source = FabricSource(self.bridge, reached, kept, SystemClock())
         self.stack.push_async_callback(source.close)
-        await source.open()
+        await source.open(genesis)
         return source
 
-    async def writing(self, source: FabricSource, *, pace: Pace = PACE) -> tuple[HomeWriting, Writer]:
+    def writer(self, source: FabricSource, patience: Patience | None = None) -> Writer:
+        """Return what writes through a source, without a journal."""
+        writer = Writer(source, patience)
+        self.stack.push_async_callback(writer.close)
+        return writer
+
+    async def writing(self, source: FabricSource, *, pace: Pace = PACE, patience: Patience | None = None) -> tuple[HomeWriting, Writer]:
         """Start what writes through a source, with a journal of its own."""
-        path = self.folder / f"journal-{self._opened}.db"
-        writing, writer = await start_writing(source, path, (SystemClock(), Heard()), pace)
+        self._journals += 1
+        path = self.folder / f"journal-{self._journals}.db"
+        writer = Writer(source, patience)
+        writing = await start_writing(source, writer, path, (SystemClock(), Heard()), pace)
         self.stack.push_async_callback(writing.close)
         return writing, writer
 

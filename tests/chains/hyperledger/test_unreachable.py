@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
@@ -112,7 +112,8 @@ async def test_a_ticket_that_is_none_is_not_sent(bridge: Bridge) -> None:
 @pytest.mark.parametrize("name", ["certificate", "key", "tls_ca"])
 @pytest.mark.parametrize("text", ["", "hello", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
 async def test_a_text_that_is_no_pem(bridge: Bridge, name: str, text: str) -> None:
-    peer = Peer(bridge, replace(lone_profile("127.0.0.1:1"), **{name: text}))
+    wrong: dict[str, Any] = {name: text}
+    peer = Peer(bridge, replace(lone_profile("127.0.0.1:1"), **wrong))
     with pytest.raises(UsageError, match=name):
         await peer.evaluate("Status")
 

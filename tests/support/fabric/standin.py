@@ -114,10 +114,12 @@ class StandIn:
     # -- how it comes up -----------------------------------------------------------------------------------------
 
     async def start_all(self) -> None:
-        """Make certificates, start both processes, set the chaincode's policy."""
+        """Make certificates, start both processes, set the chaincode's policy; of a folder that was copied, go on with what is there."""
+        fresh = not (self._folder / "chain").exists()
         self._folder.mkdir(parents=True, exist_ok=True)
         await asyncio.to_thread(self._run, "material", str(self._material))
-        self.add_user(WRITER)
+        if fresh:
+            self.add_user(WRITER)
         serves, port, self._control = free_port(), free_port(), free_port()
         environment = {"CHAINCODE_ID": f"{CHAINCODE}:1", "CHAINCODE_SERVER_ADDRESS": f"{HOST}:{serves}"}
         self._add("chaincode0", [str(built(PROGRAM))], serves, environment)
@@ -125,7 +127,8 @@ class StandIn:
         listening = ["-port", str(port), "-control", str(self._control)]
         self._add("peer0", [self._program, "serve", *places, *listening, *self._options], port, {})
         await asyncio.gather(*(self.start(name) for name in self.parts))
-        await asyncio.to_thread(self._run, "invoke", "-port", str(port), str(self._material), WRITER, "Configure", POLICY.decode())
+        if fresh:
+            await asyncio.to_thread(self._run, "invoke", "-port", str(port), str(self._material), WRITER, "Configure", POLICY.decode())
 
     def _add(self, name: str, command: list[str], port: int, environment: dict[str, str]) -> None:
         self._parts[name] = Part(command, port, self._folder / f"{name}.log", environment, self._folder)

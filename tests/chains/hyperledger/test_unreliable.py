@@ -1,0 +1,208 @@
+"""Writing to a channel whose parts are killed, frozen, refuse and forget, at any moment: nothing lost, nothing twice, order kept."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+from contextlib import suppress
+from dataclasses import replace
+from signal import SIGKILL
+from typing import TYPE_CHECKING
+
+import pytest
+
+from blockchain_adapters import direct
+from blockchain_adapters.chainfile import total
+from blockchain_adapters.hyperledger.writer import Patience
+from blockchain_adapters.transactions import Parcel
+from ledger.core.errors import ConflictError, InvalidError, LedgerError, NotAllowedError, OutcomeUnknown, UnavailableError
+from ledger.engine.journal import State
+from tests.support.chain_writing import states, until
+from tests.support.channel import PACE, Bench
+from tests.support.fabric.shape import MSP
+from tests.support.small_network import SmallNetwork
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from blockchain_adapters.hyperledger.source import FabricSource
+    from blockchain_adapters.opening import HomeWriting
+    from tests.support.fabric.shape import FabricNetwork
+    from tests.support.fabric.standin import StandIn
+
+pytestmark = [pytest.mark.java, pytest.mark.timeout(120)]
+
+EACH = 10  # entries a round
+LONGEST = 0.1
+AWAY = 0.2
+QUICK = Patience(look=2.0, stuck=0.5, rest=0.05)
+
+
+async def standing(source: FabricSource) -> list[bytes]:
+    """Return all entries that stand in the channel, in its order."""
+    await source.poll()
+    unpacked = source.kept.unpacked
+    return await source.kept.read(lambda connection: direct.read_places(connection, unpacked, 0, total(connection)))
+
+
+async def settled(source: FabricSource, writing: HomeWriting) -> None:
+    """Wait until everything in the journal is final."""
+
+    async def done() -> bool:
+        with suppress(LedgerError):
+            await source.poll()
+        writing.wake()
+        return await states(writing.journal) == {State.FINAL}
+
+    await until(done, "the end of what is under way")
+
+
+# -- any part, any moment --------------------------------------------------------------------------------------------
+
+
+def killed(part: str) -> Callable[[FabricNetwork], Awaitable[None]]:
+    async def strike(network: FabricNetwork) -> None:
+        await asyncio.to_thread(network.kill, part)
+        await asyncio.sleep(AWAY)
+        await network.start(part)
+
+    return strike
+
+
+def frozen(part: str) -> Callable[[FabricNetwork], Awaitable[None]]:
+    async def strike(network: FabricNetwork) -> None:
+        network.freeze(part)
+        await asyncio.sleep(3 * AWAY)
+        network.thaw(part)
+
+    return strike
+
+
+def jvm_killed(source: FabricSource) -> Callable[[FabricNetwork], Awaitable[None]]:
+    async def strike(network: FabricNetwork) -> None:
+        pid = source.bridge.pid
+        if pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(pid, SIGKILL)
+
+    return strike
+
+
+@pytest.mark.parametrize(
+    "rounds",
+    [pytest.param(20, marks=pytest.mark.timeout(180)), pytest.param(100, marks=[pytest.mark.siege, pytest.mark.timeout(900)])],
+)
+async def test_what_dies_or_hangs_in_mid_batch_loses_and_doubles_nothing(bench: Bench, rounds: int) -> None:
+    network = bench.network
+    chance = random.Random(rounds)
+    source = await bench.source(*(replace(network.profile(peer=one), patience=1.0) for one in range(len(network.peers))))
+    writing, _ = await bench.writing(source, pace=replace(PACE, batch=4), patience=QUICK)
+    entries = [one.entry for one in SmallNetwork().things(EACH * rounds)]
+    strikes = [*map(killed, network.parts), *map(frozen, network.parts), jvm_killed(source)]
+    for number in range(rounds):
+        task = asyncio.create_task(writing.submit(entries[number * EACH : (number + 1) * EACH]))
+        await asyncio.sleep(chance.uniform(0, LONGEST))
+        await strikes[number % len(strikes)](network)
+        try:
+            await task
+        except UnavailableError as error:  # what left nothing behind is asked for again, what may have left goes on by itself
+            if not isinstance(error, OutcomeUnknown):
+                await writing.submit(entries[number * EACH : (number + 1) * EACH])
+    await settled(source, writing)
+    assert await standing(source) == entries
+
+
+# -- faults that only the stand-in has on command --------------------------------------------------------------------
+
+
+@pytest.mark.fabric_standin
+@pytest.mark.parametrize("kind", ["before", "after", "conflict"])
+async def test_a_transaction_that_is_dropped_or_conflicts_has_one_effect(
+    lone: Bench, standin: StandIn, things: list[bytes], kind: str
+) -> None:
+    source = await lone.source()
+    writing, _ = await lone.writing(source, patience=QUICK)
+    for at in range(0, 30, 10):
+        await standin.strike(kind, **({} if kind == "conflict" else {"phase": "submit"}))
+        await writing.submit(things[at : at + 10])
+    await settled(source, writing)
+    assert await standing(source) == things[:30]
+
+
+@pytest.mark.fabric_standin
+async def test_what_an_orderer_holds_is_not_found_and_not_sent_as_another(lone: Bench, standin: StandIn, things: list[bytes]) -> None:
+    source = await lone.source()
+    writing, _ = await lone.writing(source, patience=QUICK)
+    await standin.strike("delay", phase="order", ms=2_500)
+    await writing.submit(things[:5])
+    await settled(source, writing)
+    assert await standing(source) == things[:5]
+    [submitted] = {one.place for one in await writing.journal.select()}
+    assert submitted is not None
+
+
+@pytest.mark.fabric_standin
+async def test_one_journalled_transaction_sent_by_two_processes_has_one_effect(lone: Bench, standin: StandIn, things: list[bytes]) -> None:
+    """A copy of a home is opened while the first one is still sending: both send the same transaction."""
+    source, other = await lone.source(), await lone.source()
+    writing, writer = await lone.writing(source, patience=QUICK)
+    await standin.strike("before", phase="submit", count=100)
+    task = asyncio.create_task(writing.submit(things[:5]))
+
+    async def sent() -> bool:
+        return await states(writing.journal) == {State.SENT}
+
+    await until(sent, "a transaction on its way")
+    [row] = writing.submitter.underway
+    await standin.spare()
+    second = lone.writer(other, QUICK)
+    await asyncio.gather(*(one.send(row.ticket) for one in (second, writer, second)), return_exceptions=True)
+    await task
+    await settled(source, writing)
+    assert await standing(other) == await standing(source) == things[:5]
+
+
+@pytest.mark.fabric_standin
+async def test_an_entry_that_endorsers_refuse_is_a_dead_letter_in_nobodys_way(lone: Bench, standin: StandIn, things: list[bytes]) -> None:
+    source = await lone.source()
+    writing, _ = await lone.writing(source, patience=QUICK)
+    await standin.strike("refuse", phase="endorse", message="EMPTY: not this one")
+    [refused] = await writing.submit(things[:1])
+    assert isinstance(refused, InvalidError)
+    assert "not this one" in str(refused)
+    await writing.submit(things[1:3])
+    [dead] = await writing.journal.select([State.DEAD])
+    assert "not this one" in str(dead.reason)
+    await writing.submitter.retry(dead.number)
+    await settled(source, writing)
+    assert await standing(source) == [*things[1:3], things[0]]
+
+
+async def test_who_may_not_append_is_told_and_nothing_is_kept(bench: Bench, things: list[bytes]) -> None:
+    source = await bench.source()
+    writing, writer = await bench.writing(source, patience=QUICK)
+    assert (await writer.standing()).policy is not None
+    rule = {"msp": MSP, "attribute": "metaledger.append", "value": "true"}
+    policy = json.dumps({"append": [rule], "admin": [{"msp": MSP}]}).encode()
+    endorsed = await source.ask(lambda provider: provider.peer.endorse("Configure", policy))
+    await source.ask(lambda provider: provider.peer.submit(endorsed))
+    await source.ask(lambda provider: provider.peer.committed(endorsed.transaction, 20.0))
+    with pytest.raises(NotAllowedError, match="may not append"):
+        await writing.submit(things[:1])
+    assert await writing.journal.select() == []
+    await asyncio.to_thread(bench.network.add_user, "author", attributes={"metaledger.append": "true"})
+    allowed = await bench.source(bench.network.profile("author"))
+    await (await bench.writing(allowed, patience=QUICK))[0].submit(things[:1])
+    assert await standing(source) == things[:1]
+
+
+async def test_of_two_anchors_for_one_size_one_counts(bench: Bench, things: list[bytes]) -> None:
+    first, second = await bench.source(), await bench.source()
+    writings = [(await bench.writing(one, patience=QUICK))[0] for one in (first, second)]
+    await asyncio.gather(first.poll(), second.poll())
+    parcel = Parcel(tuple(things[:3]), start=0, size=3, root=bytes(32), note=b"a note")
+    results = await asyncio.gather(*(one.carry(parcel) for one in writings), return_exceptions=True)
+    assert sum(isinstance(one, (ConflictError, UnavailableError)) for one in results) == 1, results
+    assert await standing(first) == things[:3]
