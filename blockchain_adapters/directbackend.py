@@ -25,7 +25,7 @@ from ledger.core.errors import (
 from ledger.core.limits import LIMITS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     import apsw
 
@@ -78,6 +78,11 @@ class DirectBackend(ChainBackend):
         self._open_writer = writer
         self._submitter: Writing | None = None
         self._opening = asyncio.Lock()
+        self.describe_payer: Callable[[], Awaitable[Mapping[str, object] | None]] | None = None
+
+    async def payer(self) -> Mapping[str, object] | None:
+        """Return the account that pays for what this home writes, as `status` shows it; None where there is none."""
+        return None if self.describe_payer is None else await self.describe_payer()
 
     async def head(self) -> Head:
         """See Backend. Raises SplitViewError while the providers contradict each other about what is final."""

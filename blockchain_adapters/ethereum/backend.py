@@ -19,6 +19,7 @@ from blockchain_adapters.ethereum.account import KEY_FILE, open_account, read_ad
 from blockchain_adapters.ethereum.artifact import load_artifact
 from blockchain_adapters.ethereum.fees import GWEI, Caps
 from blockchain_adapters.ethereum.mirroring import EthereumTarget, survey
+from blockchain_adapters.ethereum.paying import describe_payer
 from blockchain_adapters.ethereum.reader import EthereumChain
 from blockchain_adapters.ethereum.rpc import Identity, Provider, Rpc
 from blockchain_adapters.ethereum.writer import Limits, Writer
@@ -83,6 +84,11 @@ class EthereumSource:
             raise NotFoundError("no provider says which chain it is on")
         await self.kept.note(IDENTITY, codec.write(identity))
         self.here = {"type": "ethereum", "chain": identity.chain, "contract": self.rpc.contract}
+
+    @property
+    def target(self) -> str:
+        """Return what the operations that go there are filed under in a journal."""
+        return f"ethereum:{self.here['chain']}:{self.rpc.contract}"
 
     @property
     def requests(self) -> int:
@@ -315,7 +321,9 @@ class EthereumScheme:
 
 def open_direct(source: EthereumSource, network: str, context: BackendContext, roots: Sequence[PlacedRoot] = ()) -> DirectBackend:
     """Return the log of `network` as ordered by the contract, whatever stands there yet."""
-    return DirectBackend(source, network, partial(open_writing, source, context), roots=roots)
+    found = DirectBackend(source, network, partial(open_writing, source, context), roots=roots)
+    found.describe_payer = partial(describe_payer, source, context.home, context.clock)
+    return found
 
 
 scheme = EthereumScheme()

@@ -144,8 +144,8 @@ class LedgerClient(ReadingClient):
         return publisher
 
     def _slips(self) -> Slips:
-        """Return where to note what is sent: what an embedded ledger is given leaves nobody's hands."""
-        return NoSlips() if self.place.embedded or self.place.foreign else JournalSlips(self._journal)
+        """Return where to note what is sent: an embedded ledger leaves nobody's hands, and adapters of chains write all of it down."""
+        return JournalSlips(self._journal) if self.place.url.scheme == "https" and not self.place.foreign else NoSlips()
 
     async def _journal(self) -> Journal:
         return (await self._opened_queue()).journal

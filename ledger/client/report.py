@@ -112,6 +112,15 @@ class Provided(Protocol):
         ...
 
 
+@runtime_checkable
+class Paid(Protocol):
+    """A backend that somebody pays to write."""
+
+    async def payer(self) -> Mapping[str, object] | None:
+        """Return the account that pays for what this home writes, with what keeps it from that; None where there is none."""
+        ...
+
+
 async def _ask(copy: Copy) -> dict[str, object]:
     """Ask the ledger for its head; an answer is no proof here, only a sign of life."""
     if copy.place.embedded:
@@ -124,6 +133,8 @@ async def _ask(copy: Copy) -> dict[str, object]:
         finally:
             if isinstance(backend, Provided):
                 facts["providers"] = list(backend.providers())
+        if isinstance(backend, Paid):
+            facts["account"] = await backend.payer()
     except LedgerError as error:
         facts["ledger_error"] = f"{error.message} [{error.code}]"
     return facts
@@ -148,6 +159,9 @@ def _conclude(facts: dict[str, object], ledger: dict[str, object], copy: Copy, *
         return "unreachable", "Reads go on from the local copy. Check the URL, the network and the server."
     if facts["freshness"] != "fresh" and not copy.is_log:
         return "stale", "Run `ledger-cli sync`, or start the agent with `ledger-cli run node`."
+    account = ledger.get("account")
+    if isinstance(account, dict) and account["problem"] is not None:
+        return "ok", f"This home cannot write: {account['problem']}. {account['advice']}"
     breaches = facts["breaches"]
     if isinstance(breaches, dict) and (breaches["count"] or breaches["unusable_schemas"]):
         return "ok", "Some policies or schemas break rules that the ledger itself does not keep: see `breaches`, and docs/kinds.md."
