@@ -75,14 +75,14 @@ async def join_on_chain(
 
 
 async def follow_on_chain(
-    path: Path, network: str, ledger: str, account: Path | None = None, *, clock: Clock | None = None, progress: Progress | None = None
+    path: Path, network: str, ledger: str, account: Path | None = None, *, progress: Progress | None = None
 ) -> Joined:
     """Make an empty home a reader of a network on a chain, ordered or mirrored there, once its log was verified from the id `network`.
 
     It has no key and is no member; `account` is who it is on a chain that does not let everybody read. Raises UsageError for a home in
     use or a ledger that is not on a chain, and what reading it raises.
     """
-    place = await asyncio.to_thread(_placed, path, network, ledger, clock or SystemClock())
+    place = await asyncio.to_thread(_placed, path, network, ledger, SystemClock())
     if account is not None:
         await asyncio.to_thread(_adopt, place, account)
     async with LedgerClient(place) as client:
