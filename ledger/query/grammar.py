@@ -35,7 +35,7 @@ from ledger.query.tree import (
     joined,
     negated,
 )
-from ledger.query.values import LONGEST_SPAN, ORDERS, SPAN_SECONDS, moment_of, network_of, number_of
+from ledger.query.values import LONGEST_SPAN, ORDERS, SPAN_SECONDS, is_like_moment, moment_of, network_of, number_of
 
 if TYPE_CHECKING:
     from ledger.query.hierarchy import Roots
@@ -314,7 +314,10 @@ class Parser:
             raise query_error(token.column, "this number is larger than any in a policy (quotes make it text)") from error
         if number is not None:
             return number
-        return moment_of(token.text) or token.text
+        moment = moment_of(token.text)
+        if moment is None and is_like_moment(token.text):
+            raise query_error(token.column, f"{shown(token.text)} is no date or time that there is (quotes make it text)")
+        return moment or token.text
 
     def _from_now(self, token: Token) -> FromNow:
         rest = token.text[3:]

@@ -74,6 +74,11 @@ def moment_of(text: str) -> Moment | None:
     return Moment(seconds * NS + int((found["fraction"] or "").ljust(9, "0")))
 
 
+def is_like_moment(text: str) -> bool:
+    """Tell whether text has the form of a moment, whether or not there is such a day and time."""
+    return _TIME.fullmatch(text) is not None
+
+
 def _zone_seconds(zone: str | None) -> int | None:
     if zone is None or zone == "Z":
         return 0

@@ -35,6 +35,9 @@ class Network:
     def put(self, kind: str, policy_id: str, body: JSONObject) -> None:
         self._take(self.signer.signed("put", kind, policy_id, body))
 
+    def drop(self, kind: str, policy_id: str) -> None:
+        self._take(self.signer.signed("drop", kind, policy_id, None))
+
     def _take(self, envelope: object) -> None:
         verdict = judge(self.view, envelope, 0)  # type: ignore[arg-type]  # an envelope
         assert isinstance(verdict, Accepted), verdict
@@ -63,6 +66,7 @@ def test_a_batch_is_judged_as_if_what_came_before_were_in_force(network: Network
     assert found(book, "cluster", "n-1", cluster("north", note="again")) == []
     assert found(book, "cluster", "child", child) == []
     book.take("cluster", "child", child)
+    assert found(book, "cluster", "n-1", cluster("north", note="again")) == []  # its child has its name
     assert found(book, "cluster", "child", {**child, "company": "other", "name": "south"}) == [("/name", None), ("/company", None)]
     assert found(book, "cluster", "n-1", cluster("south")) == [("/name", None)]
     book.take("cluster", "child", {**child, "parent": "elsewhere"})
@@ -76,6 +80,19 @@ def test_what_a_batch_replaces_counts_no_more(network: Network) -> None:
     book.take("cluster", "n-1", cluster("renamed"))
     assert found(book, "cluster", "n-2", cluster("north")) == []
     assert found(book, "cluster", "n-2", cluster("renamed")) == [("/name", "n-1")]
+
+
+def test_what_was_dropped_is_not_there(network: Network) -> None:
+    network.put("cluster", "n-1", cluster("north"))
+    network.put("transform", "t-1", {"dbms": "d", "table": "t", "column": "c"})
+    mapping: JSONObject = {"dbms": "d", "table": "t", "schema": {"c": {"type": "string"}}, "import": "t-1"}
+    assert found(Rulebook(network.view), "mapping", "m-1", mapping) == []
+    for kind, policy_id in (("cluster", "n-1"), ("transform", "t-1")):
+        network.drop(kind, policy_id)
+    book = Rulebook(network.view)
+    assert found(book, "mapping", "m-1", mapping) == [("/import", None)]
+    assert found(book, "cluster", "n-1", cluster("south")) == []
+    assert found(book, "cluster", "n-2", cluster("south", parent="n-1")) == []
 
 
 def test_a_schema_in_a_batch_holds_for_what_follows(network: Network) -> None:
