@@ -55,8 +55,11 @@ setup: .venv/.ready ## .venv with everything a developer needs; .venv/bin/ledger
 ifeq ($(LEDGER),ethereum)
 demo: setup
 	$(BIN)/python -m tests.demo.run --ledger ethereum $(if $(FULL),--full)
+else ifeq ($(LEDGER),hyperledger)
+demo: fabric-bridge
+	$(BIN)/python -m tests.demo.run --ledger hyperledger $(if $(FULL),--full)
 else
-demo: .venv-demo/.ready ## install the core alone, then run the main job on real input (FULL=1: all of it; LEDGER=ethereum: with a mirror)
+demo: .venv-demo/.ready ## install the core alone, then run the main job on real input (FULL=1: all of it; LEDGER=ethereum, LEDGER=hyperledger: with a mirror)
 	.venv-demo/bin/python -m tests.demo.run $(if $(FULL),--full)
 endif
 

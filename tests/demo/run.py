@@ -45,6 +45,10 @@ class Demo:
         self.listen = f"127.0.0.1:{free_port()}"
         self.url = f"https://{self.listen}"
 
+    def opening(self) -> str:
+        """Return what is said first."""
+        return f"All of this happens in {self.stage.place}, which goes when it ends."
+
     def play(self) -> None:
         """Play it to the end. DemoError at the first promise that is not kept."""
         self.found()
@@ -222,25 +226,33 @@ def _short(value: object) -> object:
 
 
 def _demo(ledger: str) -> type[Demo]:
-    if ledger == "master":
-        return Demo
-    from tests.demo.chain import ChainDemo  # noqa: PLC0415 - it stands on this module
+    """Return the story on a ledger. Those on a chain stand on this module and on an extra, so they are loaded when asked for."""
+    if ledger == "ethereum":
+        from tests.demo.ethereum import EthereumDemo  # noqa: PLC0415 - see above
 
-    return ChainDemo
+        return EthereumDemo
+    if ledger == "hyperledger":
+        from tests.demo.hyperledger import HyperledgerDemo  # noqa: PLC0415 - see above
+
+        return HyperledgerDemo
+    return Demo
 
 
 def main() -> int:
     """Play the demo; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.demo.run", description="the main job of metaledger on real input")
     parser.add_argument("--full", action="store_true", help="all airports instead of 300")
-    parser.add_argument("--ledger", choices=["master", "ethereum"], default="master", help="what keeps the log beside the nodes")
+    parser.add_argument(
+        "--ledger", choices=["master", "ethereum", "hyperledger"], default="master", help="what keeps the log beside the nodes"
+    )
     chosen = parser.parse_args()
     begin = time.perf_counter()
     stage = Stage()
     try:
         with stage:
-            stage.say(f"All of this happens in {stage.place}, which goes when it ends.")
-            _demo(chosen.ledger)(stage, None if chosen.full else SITES).play()
+            demo = _demo(chosen.ledger)(stage, None if chosen.full else SITES)
+            stage.say(demo.opening())
+            demo.play()
         stage.say(
             f"\nAll {stage.kept} promises kept, in {time.perf_counter() - begin:.1f} s. Nothing is left running, nothing is left behind."
         )

@@ -22,7 +22,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,6 +72,7 @@ class Stage:
         self.place = Path(tempfile.mkdtemp(prefix="metaledger-demo-"))
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith("METALEDGER_")}
         self._servers: dict[str, subprocess.Popen[bytes]] = {}
+        self._ends: list[Callable[[], None]] = []
         self._before: dict[signal.Signals, Any] = {}
         self._step = 0
         self._held = False
@@ -89,9 +90,15 @@ class Stage:
             server.terminate()
         for server in self._servers.values():
             _await_end(server)
+        for end in self._ends:
+            end()
         shutil.rmtree(self.place, ignore_errors=True)
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def at_end(self, end: Callable[[], None]) -> None:
+        """Call `end` after the servers are stopped."""
+        self._ends.append(end)
 
     # -- saying ----------------------------------------------------------------------------------------------------
 
