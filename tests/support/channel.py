@@ -80,9 +80,9 @@ class Bench:
         self.stack.push_async_callback(writing.close)
         return writing, writer
 
-    async def direct(self, network: SmallNetwork, source: FabricSource) -> DirectBackend:
+    async def direct(self, network: SmallNetwork, source: FabricSource, *, pace: Pace = PACE) -> DirectBackend:
         async def writer() -> HomeWriting:
-            return (await self.writing(source))[0]
+            return (await self.writing(source, pace=pace))[0]
 
         backend = DirectBackend(source, network.id, writer, poll_seconds=POLL_SECONDS)
         self.stack.push_async_callback(backend.close)

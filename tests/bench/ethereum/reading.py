@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from blockchain_adapters.chainfile import ChainFile
@@ -13,22 +12,18 @@ from blockchain_adapters.codec import encode
 from blockchain_adapters.directbackend import DirectBackend
 from blockchain_adapters.ethereum.backend import EthereumSource
 from ledger.client.ordered import ChainSyncer
-from ledger.core.envelope import pae, parse_envelope
-from ledger.core.merkle import leaf_hashes
-from ledger.engine.replica import Replica, paused_gc
-from ledger.engine.signatures import THREADS
+from ledger.engine.replica import Replica
 from ledger.engine.store import Store
 from ledger.home.clock import SystemClock
+from tests.bench.chain_reading import read_and_verify
 from tests.bench.figures import Bound, Figure
 from tests.support.contract import Contract, mined
-from tests.support.small_network import SmallNetwork, key
+from tests.support.small_network import SmallNetwork
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
     from typing import NoReturn
 
-    from ledger.core.envelope import Envelope
     from tests.bench.figures import Report
     from tests.support.anvil import Anvil
 
@@ -61,35 +56,9 @@ async def _round(contract: Contract, network: SmallNetwork, folder: Path) -> tup
     await asyncio.to_thread(folder.mkdir)
     source = EthereumSource(contract.rpc(), await asyncio.to_thread(ChainFile.open, folder / "chain.db"), SystemClock())
     backend = DirectBackend(source, network.id, _no_writer)
-    pool = ThreadPoolExecutor(THREADS)
-    began, computing = time.perf_counter(), time.process_time()
-    await source.open()
-    await backend.catch_up()
-    read = time.perf_counter() - began
-    at, before = 0, list[asyncio.Task[None]]()
-    while page := await backend.read(at, at + 1_000):
-        before.append(asyncio.create_task(asyncio.to_thread(_verify, page, pool)))
-        at += len(page)
-        if len(before) == THREADS:
-            await before.pop(0)
-    await asyncio.gather(*before)
-    verified, computed = time.perf_counter() - began, time.process_time() - computing
+    read, verified, computed = await read_and_verify(source.open, backend)
     await backend.close()
-    pool.shutdown()
     return read, verified, await _sync(contract, network, folder), computed
-
-
-def _verify(page: list[bytes], pool: ThreadPoolExecutor) -> None:
-    with paused_gc():
-        leaf_hashes(page)
-        envelopes = [parse_envelope(entry) for entry in page]
-        assert all(all(one) for one in pool.map(_hold, [envelopes[start::THREADS] for start in range(THREADS)]))
-
-
-def _hold(envelopes: Sequence[Envelope]) -> list[bool]:
-    """Tell of each entry whether its signatures hold."""
-    known = {key(name).public.keyid: key(name).public for name in ("author", "admin")}
-    return [all(known[one.keyid].verify(one.sig, pae(envelope.payload)) for one in envelope.signatures) for envelope in envelopes]
 
 
 async def _sync(contract: Contract, network: SmallNetwork, folder: Path) -> float:
