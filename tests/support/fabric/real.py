@@ -4,24 +4,24 @@ a peer an organisation, and the chaincode as a service, committed, with its poli
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import os
 import shutil
 import signal
 import subprocess
-import tarfile
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from blockchain_adapters.hyperledger.package import Chaincode
 from blockchain_adapters.hyperledger.peer import Profile
 from tests.support.fabric.certificates import make_member
-from tests.support.fabric.configuration import HOST, Layout, Plan, ports
+from tests.support.fabric.configuration import HOST, Layout, Plan
 from tests.support.fabric.part import Part
 from tests.support.fabric.shape import CHAINCODE, CHANNEL, POLICY, WRITER
 from tests.support.go_tools import CHAINCODE as PROGRAM
 from tests.support.go_tools import GoProgram, built
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -76,7 +76,7 @@ class RealNetwork:
     def profile(self, user: str = WRITER, peer: int = 0) -> Profile:
         """Return how `user` of the peer's organisation reaches a peer."""
         certificate, key = self._users[peer, user]
-        authority = (self.layout.organisation(peer) / "peers" / f"peer0.org{peer + 1}.test" / "tls" / "ca.crt").read_text()
+        authority = (self._peer_tls(peer) / "ca.crt").read_text()
         return Profile(self.peers[peer], f"Org{peer + 1}MSP", certificate, key, authority, CHANNEL, CHAINCODE)
 
     def add_user(self, name: str, *, valid: timedelta | None = None, attributes: Mapping[str, str] | None = None) -> None:
@@ -119,7 +119,13 @@ class RealNetwork:
     # -- how it comes up -----------------------------------------------------------------------------------------
 
     async def start_all(self) -> None:
-        """Make certificates and channel, start every part, commit the chaincode, set its policy."""
+        """Bring up the channel, start the chaincode, commit it, set its policy."""
+        await self.start_nodes()
+        await asyncio.gather(*(self._install(number) for number in range(self.plan.organisations)))
+        await self._commit()
+
+    async def start_nodes(self) -> None:
+        """Make certificates and channel, start orderers and peers, let them join; make a writer of each organisation."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.layout.write()
         await self._run("cryptogen", "generate", "--config", "crypto.json", "--output", "crypto")
@@ -130,8 +136,9 @@ class RealNetwork:
             self._add(f"peer{number}", ["peer", "node", "start"], one.serves, {"FABRIC_CFG_PATH": str(self.folder / f"peer{number}")})
         await asyncio.gather(*(self.start(name) for name in self.parts))
         await asyncio.gather(*(self._join_orderer(number) for number in range(self.plan.orderers)))
-        await asyncio.gather(*(self._install(number) for number in range(self.plan.organisations)))
-        await self._commit()
+        for number in range(self.plan.organisations):
+            await self._until("peer", "channel", "join", "-b", "channel.block", organisation=number)
+            self._users[number, WRITER] = make_member(self.layout.organisation(number), WRITER, None, {})
 
     def _add(self, name: str, command: list[str], port: int, environment: dict[str, str]) -> None:
         program = [str(self._programs / command[0]), *command[1:]]
@@ -142,11 +149,10 @@ class RealNetwork:
         await self._until("osnadmin", "channel", "join", "-o", address, "--channelID", CHANNEL, "--config-block", "channel.block")
 
     async def _install(self, number: int) -> None:
-        """Let an organisation join the channel, start its chaincode, install the package with its address, and approve it."""
-        await self._until("peer", "channel", "join", "-b", "channel.block", organisation=number)
-        (port,) = ports(1)
+        """Start an organisation's chaincode, install the package with its address, and approve it."""
+        port = free_port()
         package = self.folder / f"chaincode{number}.tgz"
-        write_package(package, f"{HOST}:{port}")
+        package.write_bytes(Chaincode(f"{HOST}:{port}", ()).package())
         await self._run("peer", "lifecycle", "chaincode", "install", str(package), organisation=number)
         identity = (await self._run("peer", "lifecycle", "chaincode", "calculatepackageid", str(package), organisation=number)).strip()
         program = str(await asyncio.to_thread(built, PROGRAM))
@@ -164,8 +170,6 @@ class RealNetwork:
         call = json.dumps({"Args": ["Configure", POLICY.decode()]})
         asked = ("-C", CHANNEL, "-n", CHAINCODE, "-c", call, *everyone, "--waitForEvent")
         await self._until("peer", "chaincode", "invoke", *self._to_orderer(), *asked)
-        for number in range(self.plan.organisations):
-            self._users[number, WRITER] = make_member(self.layout.organisation(number), WRITER, None, {})
 
     def _definition(self) -> list[str]:
         policy = ["--signature-policy", self.plan.endorsement] if self.plan.endorsement else []
@@ -176,8 +180,7 @@ class RealNetwork:
         return ["-o", f"{HOST}:{self.layout.orderers[0].serves}", "--tls", "--cafile", authority]
 
     def _to_peer(self, number: int) -> list[str]:
-        authority = self.layout.organisation(number) / "peers" / f"peer0.org{number + 1}.test" / "tls" / "ca.crt"
-        return ["--peerAddresses", self.peers[number], "--tlsRootCertFiles", str(authority)]
+        return ["--peerAddresses", self.peers[number], "--tlsRootCertFiles", str(self._peer_tls(number) / "ca.crt")]
 
     async def _until(self, *command: str, organisation: int = 0) -> str:
         """Run a command again until what it needs is there."""
@@ -191,15 +194,33 @@ class RealNetwork:
                     raise
                 await asyncio.sleep(0.1)
 
+    def administration(self, organisation: int) -> dict[str, str]:
+        """Return the environment in which an administrator of an organisation types Fabric's commands (docs/hyperledger.md)."""
+        own = self.layout.organisation(organisation)
+        peers = {
+            f"PEER_{number + 1}{end}": value
+            for number in range(self.plan.organisations)
+            for end, value in (("", self.peers[number]), ("_CA", str(self._peer_tls(number) / "ca.crt")))
+        }
+        return {
+            **os.environ,
+            **peers,
+            "PATH": f"{self._programs}:{os.environ['PATH']}",
+            "FABRIC_LOGGING_SPEC": "error",
+            "FABRIC_CFG_PATH": str(self.folder / f"peer{organisation}"),
+            "CORE_PEER_MSPCONFIGPATH": str(own / "users" / f"Admin@org{organisation + 1}.test" / "msp"),
+            "ORDERER": f"{HOST}:{self.layout.orderers[0].serves}",
+            "ORDERER_CA": str(self.layout.orderer_tls(0) / "ca.crt"),
+        }
+
+    def _peer_tls(self, number: int) -> Path:
+        return self.layout.organisation(number) / "peers" / f"peer0.org{number + 1}.test" / "tls"
+
     async def _run(self, *command: str, organisation: int = 0) -> str:
         """Run one of Fabric's programs as an administrator of an organisation; return what it prints."""
-        own = self.layout.organisation(organisation)
-        environment = {
-            **os.environ,
-            "FABRIC_LOGGING_SPEC": "error",
-            "FABRIC_CFG_PATH": str(self.folder / f"peer{organisation}" if command[0] == "peer" else self.folder),
-            "CORE_PEER_MSPCONFIGPATH": str(own / "users" / f"Admin@org{organisation + 1}.test" / "msp"),
-        }
+        environment = self.administration(organisation)
+        if command[0] != "peer":
+            environment["FABRIC_CFG_PATH"] = str(self.folder)
         program = str(self._programs / command[0])
         done = await asyncio.to_thread(
             subprocess.run,
@@ -227,23 +248,6 @@ def altered_chaincode(folder: Path, old: str, new: str) -> Path:
     return built(GoProgram("altered-chaincode", folder))
 
 
-def write_package(path: Path, address: str) -> None:
-    """Write a chaincode package of the kind `ccaas`: it holds the address at which the chaincode serves."""
-    connection = json.dumps({"address": address, "dial_timeout": "5s", "tls_required": False}).encode()
-    code = _tar({"connection.json": connection})
-    path.write_bytes(_tar({"metadata.json": json.dumps({"type": "ccaas", "label": f"{CHAINCODE}_1"}).encode(), "code.tar.gz": code}))
-
-
-def _tar(files: dict[str, bytes]) -> bytes:
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w:gz") as archive:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content))
-    return made.getvalue()
-
-
 @asynccontextmanager
 async def running_real_network(folder: Path, plan: Plan | None = None) -> AsyncIterator[RealNetwork]:
     """Run a network for the time of the block; its files, some hundred MB, go with it."""
@@ -256,4 +260,4 @@ async def running_real_network(folder: Path, plan: Plan | None = None) -> AsyncI
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
-__all__ = ["CommandError", "RealNetwork", "altered_chaincode", "missing_fabric", "running_real_network", "write_package"]
+__all__ = ["CommandError", "RealNetwork", "altered_chaincode", "missing_fabric", "running_real_network"]
