@@ -42,6 +42,13 @@ class UnknownChannelError(NotFoundError):
     advice = "Check the channel's name, and that this peer has joined it."
 
 
+class WrongClockError(UnavailableError):
+    """The peer refuses a request for its time."""
+
+    code = "wrong-clock"
+    advice = "Set this machine's clock, or the peer's: they are more than minutes apart."
+
+
 class NoChaincodeError(NotFoundError):
     """The channel has no such chaincode."""
 
@@ -86,6 +93,7 @@ _CODES: Final[Mapping[str, type[LedgerError]]] = {
     "tls": WrongAuthorityError,
     "identity": UnknownIdentityError,
     "channel": UnknownChannelError,
+    "clock": WrongClockError,
     "chaincode": NoChaincodeError,
     "endorsement": NoEndorsementError,
     "peer-down": PeerDownError,
@@ -133,5 +141,6 @@ __all__ = [
     "UnknownChannelError",
     "UnknownIdentityError",
     "WrongAuthorityError",
+    "WrongClockError",
     "fault",
 ]

@@ -5,19 +5,17 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from blockchain_adapters.codec import decode, encode
-from blockchain_adapters.hyperledger.backend import PACE, start_writing
+from blockchain_adapters.hyperledger.backend import PACE
 from blockchain_adapters.hyperledger.record import parse_record
-from ledger.home.clock import SystemClock
 from tests.bench.ethereum.samples import operators, sites
 from tests.bench.figures import Bound, Figure
 from tests.bench.hyperledger.bridging import MOST_MEMORY, memory
 from tests.support.fabric.peers import append
-from tests.support.small_network import Heard, SmallNetwork
+from tests.support.small_network import SmallNetwork
 
 if TYPE_CHECKING:
     from blockchain_adapters.hyperledger.peer import Peer, PeerBlock
@@ -57,7 +55,7 @@ async def measure_writing(report: Report, bench: Bench) -> None:
     await _measure_rates(report, bench)
     remark = "resident, after all of that"
     bound = Bound(most=MOST_MEMORY, of_value=True)
-    report.add(Figure("bridge, memory in use", memory(source._bridge), "MB", remark=remark, bound=bound))
+    report.add(Figure("bridge, memory in use", memory(source.bridge), "MB", remark=remark, bound=bound))
 
 
 def _spread(name: str, taken: list[float], remark: str, baseline: str | None, bound: Bound | None) -> Figure:
@@ -93,8 +91,7 @@ async def _bare(source: FabricSource, count: int = 50) -> float:
 async def _through(bench: Bench, source: FabricSource, entries: list[bytes], most: int, window: int) -> float:
     """Return how many entries a second go from a fresh journal into blocks. Every one of them must stand there afterwards."""
     first, _ = await source.peers[0].peer.height()
-    journal = bench.folder / f"journal-{uuid.uuid4()}.db"
-    writing, _ = await start_writing(source, journal, (SystemClock(), Heard()), replace(PACE, batch=most, window=window))
+    writing, _ = await bench.writing(source, pace=replace(PACE, batch=most, window=window))
     began = time.perf_counter()
     await writing.submit(entries)
     spent = time.perf_counter() - began

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from blockchain_adapters.hyperledger.bridge import Bridge
 from blockchain_adapters.hyperledger.faults import (
     NoChaincodeError,
     UnknownChannelError,
     UnknownIdentityError,
     WrongAuthorityError,
+    WrongClockError,
 )
 from blockchain_adapters.hyperledger.peer import Peer
 from ledger.core.errors import ConflictError, InvalidError, LedgerError, NotAllowedError, NotFoundError, SizeMismatchError, TooLargeError
@@ -24,17 +26,18 @@ from tests.support.fabric_identity import self_made
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
-    from blockchain_adapters.hyperledger.bridge import Bridge
     from blockchain_adapters.hyperledger.peer import Profile
     from tests.support.fabric.shape import FabricNetwork
 
 pytestmark = pytest.mark.java
 ROOT = bytes(range(32))
 CALLS: dict[str, Callable[[Peer], Awaitable[object]]] = {
+    "blocks": lambda peer: peer.blocks(0, 5.0),
     "evaluate": lambda peer: peer.evaluate("Status"),
     "endorse": lambda peer: peer.endorse("Append", b"batch"),
-    "status": lambda peer: peer.committed("00" * 32, 1.0),
+    "status": lambda peer: peer.committed("00" * 32, 30.0),
     "height": lambda peer: peer.height(),
 }
 
@@ -155,3 +158,14 @@ async def test_each_mistake_in_reaching_a_peer_has_its_name(bridge: Bridge, netw
             await CALLS[call](peer)
         assert type(raised.value) is expected, f"{name}: {raised.value!r}"
         await peer.close()
+
+
+@pytest.mark.faketime
+async def test_a_clock_that_is_an_hour_ahead_is_named(parts: tuple[Path, Path], network: FabricNetwork, tmp_path: Path) -> None:
+    late = tmp_path / "java"
+    late.write_text(f'#!/bin/sh\nexec faketime -f +3600s "{parts[0]}" "$@"\n')
+    late.chmod(0o755)
+    bridge = Bridge(late, parts[1])
+    with pytest.raises(WrongClockError):
+        await Peer(bridge, network.profile()).blocks(0, 5.0)
+    await bridge.close()

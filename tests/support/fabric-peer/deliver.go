@@ -2,6 +2,7 @@ package main
 
 import (
 	"math"
+	"time"
 
 	"github.com/hyperledger/fabric-protos-go-apiv2/common"
 	"github.com/hyperledger/fabric-protos-go-apiv2/orderer"
@@ -9,6 +10,9 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 )
+
+// timeWindow is how far the clocks of a reader and a peer may be apart.
+const timeWindow = 15 * time.Minute
 
 // blocks is the deliver service: whole blocks, or what matters of them.
 type blocks struct {
@@ -81,6 +85,9 @@ func (b blocks) send(stream deliverStream, envelope *common.Envelope, shape func
 	}
 	if channel.GetChannelId() != b.ledger.channel {
 		return common.Status_NOT_FOUND, nil
+	}
+	if apart := time.Since(channel.GetTimestamp().AsTime()); apart.Abs() > timeWindow {
+		return common.Status_BAD_REQUEST, nil
 	}
 	if b.members.verify(signature.GetCreator(), envelope.GetPayload(), envelope.GetSignature()) != nil {
 		return common.Status_FORBIDDEN, nil

@@ -45,6 +45,8 @@ final class Faults {
     private static final Pattern NO_CHANNEL = Pattern.compile("failed to get policy manager for channel", Pattern.CASE_INSENSITIVE);
     private static final Pattern ORDERER = Pattern.compile("orderer|ordering service", Pattern.CASE_INSENSITIVE);
 
+    private static final Pattern NO_BLOCKS = Pattern.compile("unexpected status response: (\\w+)", Pattern.CASE_INSENSITIVE);
+
     private Faults() {}
 
     /** Returns the answer for what was thrown. */
@@ -60,8 +62,23 @@ final class Faults {
         if (fault instanceof StatusRuntimeException raw) {
             return answer(raw.getStatus(), texts(raw.getStatus(), List.of()), fault);
         }
+        Matcher blocks = NO_BLOCKS.matcher(described(fault));
+        if (blocks.find()) {
+            return answer(noBlocks(blocks.group(1)), described(fault));
+        }
         boolean asked = fault instanceof RequestException || fault instanceof JsonParseException;
         return answer(fault instanceof ClosedException ? "closed" : asked ? "request" : "failed", described(fault));
+    }
+
+    /** What a peer means by the one word with which it ends a stream of blocks. Our requests are well-formed: what is bad is their time. */
+    private static String noBlocks(String word) {
+        return switch (word) {
+            case "BAD_REQUEST" -> "clock";
+            case "FORBIDDEN" -> "identity";
+            case "NOT_FOUND" -> "channel";
+            case "SERVICE_UNAVAILABLE" -> "peer-down";
+            default -> "failed";
+        };
     }
 
     /** Returns the answer for a transaction that stands in a block without being valid. */
