@@ -191,7 +191,9 @@ async def _end(process: Process) -> str:
     said = b""
     try:
         async with asyncio.timeout(STOP_SECONDS):
-            _, said = await process.communicate(b"")  # closes stdin, and reads what is left; without input it stays open
+            if process.stdin is not None:
+                process.stdin.close()  # `communicate` leaves it open without input; with some, uvloop refuses to write to a dead process
+            _, said = await process.communicate()
     except TimeoutError:
         with suppress(ProcessLookupError):
             process.kill()

@@ -137,11 +137,13 @@ def _mirroring(text: str) -> MirroringScheme:
 
 async def _survey(scheme: MirroringScheme, home: Home, settings: Settings, mirror: Mirror) -> Survey:
     """Look at the contract, with the first entries of the log as a sample."""
+    import asyncio  # noqa: PLC0415 - as above
+
     from blockchain_adapters.mirroring import Terms  # noqa: PLC0415 - as above
 
-    return await scheme.survey(
-        parse_ledger_url(mirror.url), _context(home, settings), Terms(settings.network or "", mirror.key, mirror.chain), _sample(home)
-    )
+    terms = Terms(settings.network or "", mirror.key, mirror.chain)
+    sample = await asyncio.to_thread(_sample, home)
+    return await scheme.survey(parse_ledger_url(mirror.url), _context(home, settings), terms, sample)
 
 
 def _context(home: Home, settings: Settings) -> BackendContext:

@@ -51,9 +51,15 @@ async def standin(tmp_path: Path) -> AsyncIterator[StandIn]:
 
 
 @pytest.fixture(params=[pytest.param("standin", marks=pytest.mark.fabric_standin), pytest.param("fabric", marks=pytest.mark.fabric)])
-async def network(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[FabricNetwork]:
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> AbstractAsyncContextManager[FabricNetwork]:
+    """Each network that this machine can run, to be entered."""
+    return NETWORKS[request.param](tmp_path / "network")
+
+
+@pytest.fixture
+async def network(opened: AbstractAsyncContextManager[FabricNetwork]) -> AsyncIterator[FabricNetwork]:
     """Each network that this machine can run."""
-    async with NETWORKS[request.param](tmp_path / "network") as one:
+    async with opened as one:
         yield one
 
 

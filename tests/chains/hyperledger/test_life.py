@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import psutil  # type: ignore[import-untyped] # it has no types
 import pytest
+import uvloop
 
 from blockchain_adapters.hyperledger.bridge import Bridge, Pace
 from blockchain_adapters.hyperledger.faults import ReopenError
@@ -237,3 +238,19 @@ async def test_memory_stays_as_it_is_over_many_calls(bridge: Bridge) -> None:
 async def test_a_request_that_is_none_is_a_usage_error(bridge: Bridge, fields: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         await bridge.ask("open", fields)
+
+
+def test_a_process_that_was_killed_is_buried_on_the_loop_that_the_product_runs_on(parts: tuple[Path, Path]) -> None:
+    async def story() -> None:
+        bridge = Bridge(*parts)
+        await bridge.start()
+        assert bridge.pid is not None
+        os.kill(bridge.pid, signal.SIGKILL)
+        assert await gone_soon(bridge.pid)
+        while bridge.generation < 2:
+            with suppress(UnreachableError, NotReadyError):
+                await bridge.ask("ping", {})
+        await bridge.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(story())
