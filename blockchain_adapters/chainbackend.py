@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from blockchain_adapters import direct, mirror
-from blockchain_adapters.chainfile import tip_hash
+from blockchain_adapters.chainfile import AGREED, tip_hash
 from ledger.core.errors import NotReadyError
+from ledger.core.trust.providers import end_chain_alarm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -117,6 +119,15 @@ class ChainBackend:
         if not self._closed:
             self._closed = True
             await self.source.close()
+
+    async def forget(self, words: str, now: int) -> None:
+        """Forget what was read and agreed on, after an alarm that an operator ends in these words; they are kept. Close it afterwards."""
+        self._check_open()
+        async with self._turn:
+            known = await self.source.known()
+            after = replace(known, agreed=None) if known.alarm is None else end_chain_alarm(known, words, now, forget=True)
+            await self._kept.forget()
+            await self._kept.note(AGREED, after.to_json())
 
     async def order(self) -> Order | None:
         """Return the log that the contract orders, None when it orders none of this network."""

@@ -72,6 +72,8 @@ CREATE INDEX digest_key ON digest(key);
 CREATE INDEX digest_batch ON digest(batch);
 """,
 )
+READ = ("block", "batch", "root_copy", "segment", "node", "digest")  # tables of what was read
+AGREED = "agreed"  # the note of what the providers agree on
 ROOT = b'"kind":"root"'
 PAYLOAD = len(b'{"payload":"')
 CACHED = 32 * MIB
@@ -167,6 +169,17 @@ class ChainFile:
     async def note(self, name: str, value: str) -> None:
         """Note something under a name."""
         await self.write(lambda connection: write_fact(connection, name, value))
+
+    async def forget(self) -> None:
+        """Forget everything that was read; what was noted stays."""
+
+        def work(connection: apsw.Connection) -> None:
+            for table in READ:
+                connection.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
+            connection.execute("DELETE FROM fact WHERE name='final'")
+
+        await self.write(work)
+        self.unpacked = Unpacked()
 
     async def close(self) -> None:
         """Close the file; idempotent."""

@@ -23,6 +23,7 @@ from ledger.core.errors import (
     UnsupportedError,
 )
 from ledger.core.limits import LIMITS
+from ledger.core.trust.providers import DECIDE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -110,7 +111,7 @@ class DirectBackend(ChainBackend):
     async def _final(self) -> int:
         state = await self.source.known()
         if state.alarm is not None:
-            raise SplitViewError(alarm_text(state.alarm))
+            raise SplitViewError(alarm_text(state.alarm), advice=DECIDE)
         return -1 if state.agreed is None else state.agreed.height
 
     def _head(self, connection: apsw.Connection, order: Order | None, final: int) -> Head:

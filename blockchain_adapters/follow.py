@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ledger.core.errors import BadSourceError, BusyError, LedgerError
 from ledger.core.trust.heads import Block, Extended, FinalChanged, Heads, NeedParent, follow_branch
-from ledger.core.trust.providers import Agreed, ChainAlarm, ChainState, FinalBlock, NeedHashes, Report, judge_reports
+from ledger.core.trust.providers import DECIDE, Agreed, ChainAlarm, ChainState, FinalBlock, NeedHashes, Report, judge_reports
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -234,7 +234,7 @@ class Follower:
         if isinstance(outcome, FinalChanged):
             shown, known = outcome.shown, outcome.known
             reason = f"block {known.height} was final as {known.hash}, and is not in the branch of block {shown.height} {shown.hash}"
-            raise BadSourceError(reason, height=known.height, known=known.hash, shown=shown.hash)
+            raise BadSourceError(reason, advice=DECIDE, height=known.height, known=known.hash, shown=shown.hash)
         return outcome
 
     async def _above(self, chain: Chain, cursor: Cursor, branch: Extended, raised: tuple[int, int]) -> Advance:

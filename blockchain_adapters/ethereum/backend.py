@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from blockchain_adapters.chainfile import ChainFile
+from blockchain_adapters.chainfile import AGREED, ChainFile
 from blockchain_adapters.directbackend import DirectBackend
 from blockchain_adapters.ethereum.account import KEY_FILE, open_account, read_address
 from blockchain_adapters.ethereum.artifact import load_artifact
@@ -52,7 +52,6 @@ if TYPE_CHECKING:
 SCHEMES = ("ethereum+http", "ethereum+https")
 ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
 IDENTITY = "identity"
-AGREED = "agreed"
 RACES = 5
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from blockchain_adapters.chainfile import read_cursor
+from blockchain_adapters.chainfile import AGREED, read_cursor
 from blockchain_adapters.follow import Follower, agree
 from blockchain_adapters.hyperledger.chain import FabricChain, read_blocks
 from blockchain_adapters.hyperledger.peer import Peer
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from ledger.core.ports import Clock
 
 GENESIS: Final = "genesis"
-AGREED: Final = "agreed"
 RACES: Final = 5
 FAILURES: Final = (UnreachableError, BusyError, BadSourceError, FormatError, NotFoundError)
 

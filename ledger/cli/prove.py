@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ledger.core.errors import ProofError, VerificationError
+from ledger.core.errors import ProofError, UsageError, VerificationError
 
 from . import output
 from .documents import parse_document, read_source
@@ -165,19 +165,29 @@ def status(invocation: Invocation) -> int:
 
 
 @click.command(cls=Command)
+@click.option(
+    "--accept-chain",
+    metavar="WORDS",
+    help="After an alarm about the chain, once you know why: give up what was known of it, keep your words with the alarm, read it anew.",
+)
 @forms("table", "json")
 @common
-def sync(invocation: Invocation) -> None:
+def sync(invocation: Invocation, accept_chain: str | None) -> None:
     """Fetch what is new, verify it, and say what it cost. A running agent of this home is asked to do it.
 
     What this home has queued is delivered first.
 
     For example:
       ledger-cli sync -o json
+      ledger-cli sync --accept-chain "the test chain was set up again from block 4711; Anna and Ben agree"
     """
+    if accept_chain is not None and not accept_chain.strip():
+        raise UsageError("--accept-chain takes words: who decided, and why", advice="They are kept with the alarm.")
 
     async def work() -> None:
         async with invocation.client() as client:
+            if accept_chain is not None:
+                await client.copy.read_anew(accept_chain)
             delivery = await client.deliver()
             with output.arriving("syncing") as progress:
                 report = await client.sync(progress)

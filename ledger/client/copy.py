@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from ledger.client.answers import SyncReport
 from ledger.client.moving import Moving
@@ -30,6 +30,7 @@ from ledger.core.errors import (
     NotFoundError,
     OrderMovedError,
     UnreachableError,
+    UnsupportedError,
 )
 from ledger.engine.opening import open_in_thread
 from ledger.engine.replica import Replica
@@ -47,6 +48,15 @@ if TYPE_CHECKING:
     from ledger.core.trust import PlacedRoot
 
 PATIENCE_SECONDS = 5.0
+
+
+@runtime_checkable
+class Forgetful(Protocol):
+    """A backend that reads a chain and can begin anew."""
+
+    async def forget(self, words: str, now: int) -> None:
+        """Forget what was read and agreed on, after an alarm that an operator ends in these words."""
+        ...
 
 
 class Silent:
@@ -112,6 +122,30 @@ class Copy:
             await asyncio.to_thread(writer.close)
         notes = ("this is a ledger of its own, not the home's: the copy was verified and is not kept",) if self.place.foreign else ()
         return replace(report, notes=(*report.notes, *notes))
+
+    async def read_anew(self, words: str) -> None:
+        """Give up what is known of the ledger's chain, by an operator's decision in these words: the next sync reads all of it.
+
+        UnsupportedError for a ledger that is on no chain, BusyError while an agent keeps the copy.
+        """
+        backend = await self.backend()
+        if not isinstance(backend, Forgetful):
+            raise UnsupportedError("this ledger is on no chain", advice="Leave --accept-chain out.")
+        writer = await self._writer()
+        if isinstance(writer, str):
+            raise BusyError("the agent of this home keeps the copy", advice="Stop it first.")
+        try:
+            await backend.forget(words, int(self.place.clock.now()))
+            await self._drop_backend()
+            replica = Replica(writer, self.place.network)
+            try:
+                syncer = ChainSyncer(replica, clock=self.place.clock, evidence=self.place.home.evidence)
+                await syncer.load()
+                await syncer.distrust()
+            finally:
+                await asyncio.to_thread(replica.close)
+        finally:
+            await asyncio.to_thread(writer.close)
 
     async def _step(self, writer: Store, progress: Progress | None) -> SyncReport:
         """Take one step with the store open for writing: for the time of the step only, so that others of this home have their turn."""

@@ -22,7 +22,7 @@ from ledger.core.limits import LIMITS
 from ledger.core.merkle import leaf_hashes
 from ledger.core.trust import codec
 from ledger.core.trust.evidence import WentBack
-from ledger.core.trust.providers import ChainState  # noqa: TC001 - the codec reads the annotations
+from ledger.core.trust.providers import DECIDE, ChainState
 from ledger.core.trust.roots import parse_continues
 
 if TYPE_CHECKING:
@@ -146,6 +146,16 @@ class ChainSyncer(Syncer):
         """Return how the copy stands to its chain."""
         return await self.replica.store.read(Standing.read)
 
+    async def distrust(self) -> None:
+        """Hold nothing of the chain for final any more: the next step compares everything that it ordered, and takes what it shows."""
+        standing = await self.standing()
+        if standing is None:
+            return
+        size = (await self.head()).size
+        async with self._turn, self.replica.intake() as intake:
+            await intake.go_back(size)
+            intake.take(self.state, {STANDING: codec.write(Standing(standing.base, standing.base, ChainState()))})
+
     async def _take_before(self, source: OrderedSource, name: str, progress: Progress | None) -> None:
         """Follow the log before by its notes; what lacks its newest note is taken as the root says that it continues."""
         with suppress(UnavailableError):
@@ -164,7 +174,7 @@ class ChainSyncer(Syncer):
                 )
             start = await self._first_difference(source, floor, min(size, head.size))
             if standing is not None and start < min(size, standing.final_size):
-                raise SplitViewError(f"the chain shows another entry {start}, which was final")
+                raise SplitViewError(f"the chain shows another entry {start}, which was final", advice=DECIDE)
             after = Standing(base, head.final_size, known)
             if (start, start) != (size, head.size) or after != standing:
                 await self._commit(source, (start, head), after, progress)

@@ -11,7 +11,7 @@ from ledger.client.ordered import Standing
 from ledger.client.reader import all_voids
 from ledger.client.slips import find_slips
 from ledger.core.canonical import format_time
-from ledger.core.errors import LedgerError
+from ledger.core.errors import AlarmError, BadSourceError, LedgerError
 from ledger.core.note import CLOCK_KIND, line_time, parse_note, parse_vkey
 from ledger.core.trust import TrustState, judge_freshness, newest_line
 from ledger.engine.forkguard import RESTORED
@@ -75,12 +75,12 @@ async def describe(copy: Copy) -> dict[str, object]:
 
     facts = await copy.store.read(work)
     settings = place.settings
-    ledger = await _ask(copy)
+    ledger, error = await _ask(copy)
     present = await asyncio.to_thread(place.at_present)  # the question may have found that the master moved
     identity: dict[str, object] = {"network": settings.network, "role": settings.role, "name": settings.name, "ledger": present.url.text}
     identity["moved"] = None if place.foreign or place.is_master else await asyncio.to_thread(Moving(present).facts)
     signs = await asyncio.to_thread(_signs, copy)
-    state, advice = _conclude(facts, ledger, copy, signs=signs)
+    state, advice = _of_alarm(error) or _conclude(facts, ledger, copy, signs=signs)
     return {"state": state, **identity, **facts, **ledger, "advice": advice}
 
 
@@ -121,10 +121,10 @@ class Paid(Protocol):
         ...
 
 
-async def _ask(copy: Copy) -> dict[str, object]:
-    """Ask the ledger for its head; an answer is no proof here, only a sign of life."""
+async def _ask(copy: Copy) -> tuple[dict[str, object], LedgerError | None]:
+    """Ask the ledger for its head, and give what kept it from answering; an answer is no proof here, only a sign of life."""
     if copy.place.embedded:
-        return {"ledger_size": await copy.size(), "ledger_error": None}
+        return {"ledger_size": await copy.size(), "ledger_error": None}, None
     facts: dict[str, object] = {"ledger_size": None, "ledger_error": None}
     try:
         backend = await copy.backend()
@@ -137,12 +137,20 @@ async def _ask(copy: Copy) -> dict[str, object]:
             facts["account"] = await backend.payer()
     except LedgerError as error:
         facts["ledger_error"] = f"{error.message} [{error.code}]"
-    return facts
+        return facts, error
+    return facts, None
 
 
 def _signs(copy: Copy) -> bool:
     """Tell whether this home holds a key that signs the log."""
     return copy.is_log and any(name == "log" or name.startswith("log-") for name in copy.place.keys.names())
+
+
+def _of_alarm(error: LedgerError | None) -> tuple[str, str | None] | None:
+    """Return state and advice when the ledger contradicts itself or what was final; None for every other answer."""
+    if isinstance(error, AlarmError):
+        return "alarm", error.hint
+    return ("unreachable", f"Reads go on from the local copy. {error.hint}") if isinstance(error, BadSourceError) else None
 
 
 def _conclude(facts: dict[str, object], ledger: dict[str, object], copy: Copy, *, signs: bool) -> tuple[str, str | None]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
 from dataclasses import replace
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,16 +18,14 @@ from ledger.client.place import Place
 from tests.support.anvil import FUNDED, FUNDED_KEY
 from tests.support.chain_homes import PHRASE, configure, found
 from tests.support.contract import Contract
-from tests.support.direct_story import DirectStory
+from tests.support.direct_story import DirectStory, lying
 from tests.support.live import eventually
-from tests.support.lying_node import Refusal, lying_node
+from tests.support.lying_node import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.support.anvil import Anvil
-    from tests.support.lying_node import LyingNode
 
 STRANGER = "0x" + "11" * 20
 
@@ -103,27 +99,23 @@ def test_an_account_that_is_not_on_the_list_is_said(listed: Contract, tmp_path: 
 
 def test_another_chain_is_said_and_the_copy_answers_on(story: DirectStory) -> None:
     story.publish("admin", "Oslo").good()
-    with lies(story, lambda method, _params, result: "0x1" if method == "eth_chainId" else result):
+    with lying(story, lambda method, _params, result: "0x1" if method == "eth_chainId" else result) as url:
+        configure(story.home("admin").path, ledger=url)
         said = story("admin", "status", "-o", "json")
         assert (said.code, said.json["state"]) == (4, "unreachable")
         assert "it is on chain 1, not 31337" in said.json["ledger_error"]
         assert story.sites("admin") == ["Oslo"]
-        fresh = story("fresh", "join", "--network", story.founded.network, "--ledger", _url(story))
-        assert fresh.code != 0
+        assert story("fresh", "join", "--network", story.founded.network, "--ledger", url).code != 0
 
 
 def test_a_provider_that_prunes_logs_is_said(story: DirectStory) -> None:
     def prunes(method: str, _params: list[Any], result: Any) -> Any:
         return Refusal(-32000, "history has been pruned for this block") if method == "eth_getLogs" else result
 
-    with lies(story, prunes):
-        fresh = story("fresh", "join", "--network", story.founded.network, "--ledger", _url(story))
+    with lying(story, prunes) as url:
+        fresh = story("fresh", "join", "--network", story.founded.network, "--ledger", url)
         assert (fresh.code, "pruned" in fresh.err) == (4, True), fresh.err
         assert "`sources`" in fresh.err
-
-
-def _url(story: DirectStory) -> str:
-    return str(story.home("admin").read_config()["ledger"])
 
 
 def _publish_unanswered(story: DirectStory, name: str) -> None:
@@ -150,23 +142,3 @@ def _send(story: DirectStory, wanted: dict[str, Any]) -> None:
     nonce = quantity(story.call("eth_getTransactionCount", FUNDED, "latest"))
     signed = EthAccount.sign_transaction({"nonce": nonce, **fees, **wanted, "to": to_checksum_address(wanted["to"])}, FUNDED_KEY)
     story.call("eth_sendRawTransaction", "0x" + signed.raw_transaction.hex())
-
-
-@contextmanager
-def lies(story: DirectStory, lie: Callable[[str, list[Any], Any], Any]) -> Iterator[None]:
-    """Have the admin's home ask through a provider that lies."""
-    loop, url = asyncio.new_event_loop(), story.contract.ledger
-    thread = Thread(target=loop.run_forever)
-    thread.start()
-    context = lying_node(story.contract.node.url)
-    node: LyingNode = asyncio.run_coroutine_threadsafe(context.__aenter__(), loop).result(20)
-    node.lie = lie
-    configure(story.home("admin").path, ledger=f"ethereum+{node.url}/{story.contract.address}")
-    try:
-        yield
-    finally:
-        configure(story.home("admin").path, ledger=url)
-        asyncio.run_coroutine_threadsafe(context.__aexit__(None, None, None), loop).result(20)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()

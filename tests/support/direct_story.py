@@ -8,21 +8,26 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from blockchain_adapters.ethereum.rpc import Provider
 from ledger.home.home import Home
 from tests.support.chain_homes import PHRASE
 from tests.support.command import Cli
+from tests.support.lying_node import lying_node
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.support.chain_homes import Founded
     from tests.support.command import Ran
     from tests.support.contract import Contract
+
+PATIENCE = 20.0
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,24 @@ class DirectStory:
     def sites(self, who: str) -> list[str]:
         """Return the names of all sites that somebody sees."""
         return [one["site"]["name"] for one in self(who, "get", "site", "-o", "json").good().json]
+
+
+@contextmanager
+def lying(story: DirectStory, lie: Callable[[str, list[Any], Any], Any]) -> Iterator[str]:
+    """Run a provider of the contract that lies, for the time of the block; give its ledger URL."""
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        thread = Thread(target=loop.run_forever)
+        thread.start()
+        context = lying_node(story.contract.node.url)
+        node = asyncio.run_coroutine_threadsafe(context.__aenter__(), loop).result(PATIENCE)
+        node.lie = lie
+        try:
+            yield f"ethereum+{node.url}/{story.contract.address}"
+        finally:
+            asyncio.run_coroutine_threadsafe(context.__aexit__(None, None, None), loop).result(PATIENCE)
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
 
 
 def wait_for(true: Callable[[], bool], what: str) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 VERSION = 1
+DECIDE = "Nothing is taken. Ask other providers, and find out why; then `ledger-cli sync --accept-chain WORDS` reads the chain anew."
 QUORUM = 2
 
 
