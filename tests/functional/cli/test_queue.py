@@ -161,7 +161,8 @@ def test_the_agent_delivers_when_the_master_is_back(own_network: LiveNetwork, no
     (kept,) = queue(node, {"site": {"id": "bern", "n": 1}})
     agent.kill()
     agent.restart()
-    assert [one["state"] for one in node("get", "operations", "-o", "json").good().json] == ["queued"]
+    states = lambda: [one["state"] for one in node("get", "operations", "-o", "json").good().json]  # noqa: E731 - asked again
+    wait_until(lambda: states() == ["queued"])  # sent for as long as the agent tries
     own_network.master.restart()
 
     wait_until(lambda: node("get", "policy", "bern").code == 0)
