@@ -100,7 +100,6 @@ fabric-bridge: setup ## the bridge to Hyperledger Fabric (Java 17, Maven): the w
 bench: setup ## the benchmarks, with their baselines in the same run
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then $(MAKE) --no-print-directory system-packages SYSTEM_PACKAGES='$(BENCH_PACKAGES)'; fi
 	$(BIN)/python -m tests.bench
-	$(BIN)/python -m tests.bench.query
 
 images: setup image-packages ## the container image on the smallest base (root on Debian or Ubuntu), kept in dist/ for docker load
 	$(BIN)/python -m tests.docker.images

@@ -24,6 +24,7 @@ from tests.bench.following import measure_bootstrap, measure_steps
 from tests.bench.importing import measure_importing
 from tests.bench.logs import cache_folder, forget
 from tests.bench.network import make_network
+from tests.bench.query.__main__ import measure_asking
 from tests.bench.ruling import measure_ruling
 from tests.bench.serving import measure_serving
 from tests.bench.storing import measure_storing
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Amounts:
     """How many entries each case works on, how many a fresh node takes, at which sizes it takes steps, how many followers watch, how
-    many lines are imported."""
+    many lines are imported, how many policies queries are asked of."""
 
     fold: int
     load: int
@@ -45,11 +46,12 @@ class Amounts:
     steps: tuple[int, ...]
     followers: int
     lines: int
+    queries: int
 
 
-FULL = Amounts(fold=100_000, load=8_000, bootstrap=100_000, steps=(10_000, 1_000_000), followers=10_000, lines=20_000)
-QUICK = Amounts(fold=12_000, load=2_000, bootstrap=10_000, steps=(1_000, 10_000), followers=200, lines=2_000)
-CASES = ("computing", "rules", "disk", "publishing", "bootstrap", "steps", "watching", "importing", "ethereum")
+FULL = Amounts(fold=100_000, load=8_000, bootstrap=100_000, steps=(10_000, 1_000_000), followers=10_000, lines=20_000, queries=100_000)
+QUICK = Amounts(fold=12_000, load=2_000, bootstrap=10_000, steps=(1_000, 10_000), followers=200, lines=2_000, queries=10_000)
+CASES = ("computing", "rules", "disk", "publishing", "bootstrap", "steps", "watching", "importing", "queries", "ethereum")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class Bench:
             "steps": partial(measure_steps, report, amounts.steps, folder),
             "watching": partial(measure_watching, report, amounts.followers, amounts.load // 4, folder),
             "importing": partial(measure_importing, report, amounts.lines, folder),
+            "queries": partial(measure_asking, report, amounts.queries, folder),
             "ethereum": partial(measure_ethereum, report, folder),
         }
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import apsw
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CHECKS = 4_000
+BARE_MEMORY = "memory, bare"
+LIBRARIES = "aiohttp.web, apsw, cryptography.x509, nacl.bindings, orjson, prometheus_client, uvloop"
 
 
 class BareTable:
@@ -52,6 +57,13 @@ class BareTable:
     def close(self) -> None:
         """Close the database."""
         self._database.close()
+
+
+def measure_bare_memory(report: Report) -> None:
+    """Add what a process weighs that has loaded the libraries of a server and does nothing."""
+    program = f"import os, {LIBRARIES}; print(open('/proc/self/statm').read().split()[1])"
+    pages = int(subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=True).stdout)
+    report.add(Figure(BARE_MEMORY, pages * os.sysconf("SC_PAGE_SIZE") / 2**20, "MiB", remark="a process with the same libraries, idle"))
 
 
 def measure_signatures(report: Report, entries: Sequence[bytes]) -> None:

@@ -35,7 +35,8 @@ class Bound:
 class Figure:
     """One measured number. `baseline` names another figure of the run, of the same unit; a baseline itself has none.
 
-    `tail` is p99 over p50 of what took time in it; `also` are more baselines, whose ratios stand in the remark.
+    `tail` is p99 over p50 of what took time in it, `most_tail` what that is held to; `also` are more baselines, whose ratios stand
+    in the remark.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Figure:
     remark: str = ""
     bound: Bound | None = None
     tail: float | None = None
+    most_tail: float | None = None
     also: tuple[str, ...] = ()
 
 
@@ -74,7 +76,10 @@ class Report:
         """Tell whether a figure keeps its bound, None where it has none."""
         figure = self.figures[name]
         number = figure.value if figure.bound is not None and figure.bound.of_value else self.ratio(name)
-        return None if figure.bound is None or number is None else figure.bound.holds(number)
+        found = [] if figure.bound is None or number is None else [figure.bound.holds(number)]
+        if figure.tail is not None and figure.most_tail is not None:
+            found.append(figure.tail <= figure.most_tail)
+        return all(found) if found else None
 
     def table(self) -> str:
         """Return the table for people: Markdown, so that it can be kept as it is."""
@@ -97,10 +102,15 @@ class Report:
             figure.baseline or "",
             "" if ratio is None else f"{ratio:.2f}",
             "" if figure.tail is None else f"{figure.tail:.1f}",
-            "" if figure.bound is None else figure.bound.text(figure.unit),
+            _held_to(figure),
             {None: "", True: "yes", False: "SHORT"}[self.holds(figure.name)],
             "; ".join(filter(None, (figure.remark, *others))),
         )
+
+
+def _held_to(figure: Figure) -> str:
+    texts = [] if figure.bound is None else [figure.bound.text(figure.unit)]
+    return "; ".join(texts if figure.most_tail is None else [*texts, f"p99/p50 ≤ {_shown(figure.most_tail)}"])
 
 
 def _shown(value: float) -> str:

@@ -30,6 +30,7 @@ from ledger.core.statement import Statement
 from ledger.engine.replica import Replica
 from ledger.engine.store import Store
 from ledger.home.clock import SystemClock
+from tests.bench.baselines import BARE_MEMORY, measure_bare_memory
 from tests.bench.figures import Bound, Figure, Report
 from tests.bench.loading import Target
 from tests.bench.logs import grown
@@ -82,7 +83,8 @@ def measure_bootstrap(report: Report, count: int, folder: Path) -> None:
             nodes.append(bootstrap(network.fresh_node(f"node-{number}")))
             served.append(master.cpu_seconds() - before)
         add_bootstrap(report, bare, nodes, statistics.median(served))
-        report.add(Figure("memory, master", master.resident() / 2**20, "MiB", None, f"{count:,} policies, served {ROUNDS} times", MEMORY))
+        remark = f"{count:,} policies, served {ROUNDS} times"
+        report.add(Figure("memory, master", master.resident() / 2**20, "MiB", BARE_MEMORY, remark, MEMORY))
         _measure_agent(report, network, count)
 
 
@@ -95,9 +97,10 @@ def add_bootstrap(report: Report, bare: Sequence[float], nodes: Sequence[Outcome
     remark = f"aimed at: 4 s; CPU: node {cpu - verifier:.1f} s, its verifier {verifier:.1f} s, master {served:.1f} s"
     report.add(Figure(f"bootstrap, {count:,} entries", seconds, "s", name, remark, Bound(most=2)))
     on_wire = statistics.median(one["received"] for one in nodes) / count
-    report.add(Figure("bootstrap, bodies, each", on_wire, "B", remark=f"zstd; {nodes[0]['requests']} requests"))
+    report.add(Figure("bootstrap, bodies, each", on_wire, "B", "entries, each", f"zstd; {nodes[0]['requests']} requests"))
     peak = statistics.median(one["peak"] for one in nodes) / 2**20
-    report.add(Figure("memory, bootstrap, at its peak", peak, "MiB", remark="the node without its verifier", bound=MEMORY))
+    measure_bare_memory(report)
+    report.add(Figure("memory, bootstrap, at its peak", peak, "MiB", BARE_MEMORY, "the node without its verifier", MEMORY))
 
 
 def _measure_agent(report: Report, network: Grown, count: int) -> None:
@@ -107,7 +110,7 @@ def _measure_agent(report: Report, network: Grown, count: int) -> None:
     asyncio.run(reaches(home, count))
     time.sleep(SETTLE_SECONDS)
     weight = Target("node", node.url, network.network.ca_file, network.network.ca_file, node.pid).resident()
-    report.add(Figure("memory, node", weight / 2**20, "MiB", "memory, master", f"an agent after its bootstrap of {count:,}", MEMORY))
+    report.add(Figure("memory, node", weight / 2**20, "MiB", BARE_MEMORY, f"an agent after its bootstrap of {count:,}", MEMORY))
 
 
 def bootstrap(home: Path) -> Outcome:
@@ -166,9 +169,9 @@ async def _measure_steps(report: Report, network: Grown, size: int, least: int) 
             step, octets = await weigh(wire, syncer, source)
             if step.entries != count:
                 raise RuntimeError(f"{step.entries} entries came for {count} changed policies")
-            base = None if size == least else f"sync of {count} changed, at {least:,}"
+            base, bound = ("entries, each", None) if size == least else (f"sync of {count} changed, at {least:,}", ALIKE)
             remark = f"{step.requests} requests, TLS and all, both ways"
-            report.add(Figure(f"sync of {count} changed, at {size:,}", octets, "B", base, remark, None if base is None else ALIKE))
+            report.add(Figure(f"sync of {count} changed, at {size:,}", octets, "B", base, remark, bound))
 
 
 @asynccontextmanager

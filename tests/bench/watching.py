@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tests.bench.figures import Figure, Report
+from tests.bench.figures import Bound, Figure, Report
 from tests.bench.loading import WARMUP, Target, write_entries
 from tests.bench.serving import Served, log_size
 from tests.support.go_tools import WATCH, built
@@ -73,7 +73,7 @@ def measure_watching(report: Report, followers: int, load: int, folder: Path) ->
             time.sleep(SETTLE_SECONDS)
             grown = (served.target.resident() - weight) / followers / 1024
             remark = f"{followers:,} opened in {opened['seconds']:.0f} s"
-            report.add(Figure("follower, memory of the master", grown, "KiB", remark=remark))
+            report.add(Figure("follower, memory of the master", grown, "KiB", remark=remark, bound=Bound(most=45, of_value=True)))
             _measure_alone(report, watchers)
             burdened = served.target.load(loads[1], CONNECTIONS)
             behind = watchers.tell(f"wait {log_size(network)}")["ms"]
@@ -85,7 +85,7 @@ def measure_watching(report: Report, followers: int, load: int, folder: Path) ->
     alone = statistics.mean(one["count"] / one["seconds"] for one in (before, after))
     rate = burdened["count"] / burdened["seconds"]
     report.add(Figure("publish, no followers", alone, "/s", remark=f"{CONNECTIONS} connections; before and after the followers"))
-    report.add(Figure("publish, with followers", rate, "/s", "publish, no followers", f"p99 {burdened['p99_ms']:.0f} ms"))
+    report.add(Figure("publish, with followers", rate, "/s", "publish, no followers", f"p99 {burdened['p99_ms']:.0f} ms", Bound(least=0.7)))
     report.add(Figure("followers, then all at the head", behind, "ms", remark=f"after {load:,} publishes"))
 
 
@@ -98,4 +98,4 @@ def _measure_alone(report: Report, watchers: Watchers) -> None:
     answered, half, last = (statistics.median(one[key] for one in rounds) for key in ("answered_ms", "half_ms", "last_ms"))
     worst = max(one["last_ms"] for one in rounds)
     remark = f"answered after {answered:.0f} ms, half of them after {half:.0f} ms; the slowest of {ALONE}: {worst:.0f} ms"
-    report.add(Figure("publish to the last follower", last, "ms", remark=remark))
+    report.add(Figure("publish to the last follower", last, "ms", remark=remark, bound=Bound(most=300, of_value=True)))

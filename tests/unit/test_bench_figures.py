@@ -29,6 +29,14 @@ def test_report_table_is_aligned_markdown() -> None:
     assert [cell.strip() for cell in second.split("|")[1:-1]] == ["publish", "6.79 /s", "etcd", "0.00", "", "", "", "over TLS"]
 
 
+def test_a_tail_is_held_to_a_bound_beside_the_ratio() -> None:
+    bound = Bound(least=0.7)
+    for value, tail, holds in ((300.0, 3.9, True), (300.0, 4.1, False), (200.0, 3.9, False)):
+        report = report_of(Figure("etcd", 400.0, "/s"), Figure("publish", value, "/s", "etcd", bound=bound, tail=tail, most_tail=4.0))
+        assert report.holds("publish") is holds
+        assert "ratio ≥ 0.7; p99/p50 ≤ 4" in report.table()
+
+
 def test_report_baseline_not_measured_is_refused() -> None:
     with pytest.raises(KeyError):
         report_of(Figure("publish", 1.0, "/s", "etcd"))
