@@ -161,7 +161,10 @@ def test_the_agent_delivers_when_the_master_is_back(own_network: LiveNetwork, no
     (kept,) = queue(node, {"site": {"id": "bern", "n": 1}})
     agent.kill()
     agent.restart()
-    states = lambda: [one["state"] for one in node("get", "operations", "-o", "json").good().json]  # noqa: E731 - asked again
+
+    def states() -> list[str]:
+        return [one["state"] for one in node("get", "operations", "-o", "json").good().json]
+
     wait_until(lambda: states() == ["queued"])  # sent for as long as the agent tries
     own_network.master.restart()
 
