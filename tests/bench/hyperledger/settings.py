@@ -31,7 +31,7 @@ PLANS = (
     Plan(most=500, timeout="2s"),
 )
 SIZES = (1, 100, 1_000)
-ONES = 20
+ONES = 12
 WRITERS = 16
 
 

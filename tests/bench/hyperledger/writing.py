@@ -8,6 +8,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import psutil  # type: ignore[import-untyped]  # it has no types
+
 from blockchain_adapters.codec import decode, encode
 from blockchain_adapters.hyperledger.backend import PACE
 from blockchain_adapters.hyperledger.record import parse_record
@@ -68,11 +70,17 @@ async def _measure_rates(report: Report, bench: Bench) -> None:
     kinds = {shape: sites(AMOUNT) for shape, _, _ in SHAPES} | {"operators of 500 B, 1,000 a transaction": operators(AMOUNT)}
     shapes = {shape: (most, window) for shape, most, window in SHAPES} | {"operators of 500 B, 1,000 a transaction": (1_000, 1)}
     rates: dict[str, list[float]] = {name: [] for name in kinds}
+    spent: dict[str, list[float]] = {name: [] for name in kinds}
     for _ in range(ROUNDS):
         for name, entries in kinds.items():
             most, window = shapes[name]
-            rates[name].append(await _through(bench, source, entries[: 20 * most], most, window))
+            rate, cpu = await _through(bench, source, entries[: 20 * most], most, window)
+            rates[name].append(rate)
+            spent[name].append(cpu)
     bare = statistics.median([await _bare(source) for _ in range(ROUNDS)])
+    for name, found in spent.items():
+        remark = "of the writer and the bridge, without the network"
+        report.add(Figure(f"a policy, journal to committed, {name}", statistics.median(found), "µs CPU", remark=remark))
     base = "policies, one a transaction, one after the other"
     report.add(Figure(base, bare, "/s", remark="bare transactions"))
     for name, found in rates.items():
@@ -88,16 +96,25 @@ async def _bare(source: FabricSource, count: int = 50) -> float:
     return count / (time.perf_counter() - began)
 
 
-async def _through(bench: Bench, source: FabricSource, entries: list[bytes], most: int, window: int) -> float:
-    """Return how many entries a second go from a fresh journal into blocks. Every one of them must stand there afterwards."""
+async def _through(bench: Bench, source: FabricSource, entries: list[bytes], most: int, window: int) -> tuple[float, float]:
+    """Return how many entries a second go from a fresh journal into blocks, and µs of CPU each, of this process and the bridge.
+
+    Every one of them must stand there afterwards.
+    """
     first, _ = await source.peers[0].peer.height()
     writing, _ = await bench.writing(source, pace=replace(PACE, batch=most, window=window))
-    began = time.perf_counter()
+    began, computing = time.perf_counter(), _computed(source)
     await writing.submit(entries)
-    spent = time.perf_counter() - began
+    spent, computed = time.perf_counter() - began, _computed(source) - computing
     await writing.close()
     assert sorted(await _standing(source.peers[0].peer, first)) == sorted(entries)
-    return len(entries) / spent
+    return len(entries) / spent, computed / len(entries) * 1e6
+
+
+def _computed(source: FabricSource) -> float:
+    """Return the processor's seconds of this process and of the bridge."""
+    theirs = psutil.Process(source.bridge.pid).cpu_times()
+    return float(time.process_time() + theirs.user + theirs.system)
 
 
 async def _standing(peer: Peer, first: int) -> list[bytes]:

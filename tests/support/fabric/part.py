@@ -6,7 +6,7 @@ import asyncio
 import os
 import subprocess
 from contextlib import suppress
-from signal import SIGCONT, SIGKILL, SIGTERM, Signals
+from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM, Signals
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -91,3 +91,46 @@ class Part:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+class Processes:
+    """The processes of one network, by their names; `shape.FabricNetwork` says what the names are."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._parts: dict[str, Part] = {}
+
+    def add(self, name: str, part: Part) -> None:
+        """Take one that is yet to be started."""
+        self._parts[name] = part
+
+    @property
+    def parts(self) -> Sequence[str]:
+        """Return the names."""
+        return list(self._parts)
+
+    def part(self, name: str) -> Part:
+        """Return a part."""
+        return self._parts[name]
+
+    def kill(self, part: str) -> None:
+        """End a part by SIGKILL; return when it is gone."""
+        self._parts[part].kill()
+
+    def freeze(self, part: str) -> None:
+        """Stop a part where it is."""
+        self._parts[part].signal(SIGSTOP)
+
+    def thaw(self, part: str) -> None:
+        """Let a frozen part go on."""
+        self._parts[part].signal(SIGCONT)
+
+    async def start(self, part: str) -> None:
+        """Start a part that was killed, on what it had kept."""
+        self._parts[part].launch()
+        await self._parts[part].listens()
+
+    def stop(self) -> None:
+        """End every process. Idempotent."""
+        for part in self._parts.values():
+            part.stop()

@@ -7,7 +7,6 @@ import asyncio
 import json
 import os
 import shutil
-import signal
 import subprocess
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ from blockchain_adapters.hyperledger.package import Chaincode
 from blockchain_adapters.hyperledger.peer import Profile
 from tests.support.fabric.certificates import make_member
 from tests.support.fabric.configuration import HOST, Layout, Plan
-from tests.support.fabric.part import Part
+from tests.support.fabric.part import Part, Processes
 from tests.support.fabric.shape import CHAINCODE, CHANNEL, POLICY, WRITER
 from tests.support.go_tools import CHAINCODE as PROGRAM
 from tests.support.go_tools import GoProgram, built
@@ -45,7 +44,7 @@ class CommandError(AssertionError):
     """One of Fabric's programs says no."""
 
 
-class RealNetwork:
+class RealNetwork(Processes):
     """One running network. `start_all` it, `stop` it."""
 
     is_real = True
@@ -54,17 +53,12 @@ class RealNetwork:
 
     def __init__(self, folder: Path, plan: Plan) -> None:
         """Prepare a network in `folder`, which is empty."""
+        super().__init__()
         self._programs = Path(os.environ["FABRIC_BIN"])
         self.plan = plan
         self.folder = folder
         self.layout = Layout.make(folder, plan)
-        self._parts: dict[str, Part] = {}
         self._users: dict[tuple[int, str], tuple[str, str]] = {}
-
-    @property
-    def parts(self) -> Sequence[str]:
-        """Return the names of what runs."""
-        return list(self._parts)
 
     @property
     def peers(self) -> Sequence[str]:
@@ -83,38 +77,12 @@ class RealNetwork:
         """Make a member of the first organisation; `valid` from now, below zero it has expired."""
         self._users[0, name] = make_member(self.layout.organisation(0), name, valid, attributes or {})
 
-    def part(self, name: str) -> Part:
-        """Return a part."""
-        return self._parts[name]
-
-    def kill(self, part: str) -> None:
-        """End a part by SIGKILL; return when it is gone."""
-        self._parts[part].kill()
-
-    def freeze(self, part: str) -> None:
-        """Stop a part where it is."""
-        self._parts[part].signal(signal.SIGSTOP)
-
-    def thaw(self, part: str) -> None:
-        """Let a frozen part go on."""
-        self._parts[part].signal(signal.SIGCONT)
-
-    async def start(self, part: str) -> None:
-        """Start a part that was killed, on what it had kept."""
-        self._parts[part].launch()
-        await self._parts[part].listens()
-
     async def run_chaincode(self, number: int, program: Path) -> None:
         """Let an organisation run another build of the chaincode: the package names an address, so nothing on the ledger shows it."""
-        part = self._parts[f"chaincode{number}"]
+        part = self.part(f"chaincode{number}")
         part.kill()
         part.replace(program)
         await self.start(f"chaincode{number}")
-
-    def stop(self) -> None:
-        """End every process. Idempotent."""
-        for part in self._parts.values():
-            part.stop()
 
     # -- how it comes up -----------------------------------------------------------------------------------------
 
@@ -142,7 +110,7 @@ class RealNetwork:
 
     def _add(self, name: str, command: list[str], port: int, environment: dict[str, str]) -> None:
         program = [str(self._programs / command[0]), *command[1:]]
-        self._parts[name] = Part(program, port, self.folder / f"{name}.log", {"FABRIC_LOGGING_SPEC": "warn", **environment}, self.folder)
+        self.add(name, Part(program, port, self.folder / f"{name}.log", {"FABRIC_LOGGING_SPEC": "warn", **environment}, self.folder))
 
     async def _join_orderer(self, number: int) -> None:
         address = f"{HOST}:{self.layout.orderers[number].second}"
@@ -157,7 +125,7 @@ class RealNetwork:
         identity = (await self._run("peer", "lifecycle", "chaincode", "calculatepackageid", str(package), organisation=number)).strip()
         program = str(await asyncio.to_thread(built, PROGRAM))
         environment = {"CHAINCODE_ID": identity, "CHAINCODE_SERVER_ADDRESS": f"{HOST}:{port}"}
-        self._parts[f"chaincode{number}"] = Part([program], port, self.folder / f"chaincode{number}.log", environment)
+        self.add(f"chaincode{number}", Part([program], port, self.folder / f"chaincode{number}.log", environment))
         await self.start(f"chaincode{number}")
         await self._until(
             *("peer", "lifecycle", "chaincode", "approveformyorg", *self._to_orderer(), *self._definition(), "--package-id", identity),
@@ -233,7 +201,7 @@ class RealNetwork:
             check=False,
         )
         if done.returncode:
-            logs = "".join(f"\n{name}: {part.said()[-600:]}" for name, part in self._parts.items())
+            logs = "".join(f"\n{name}: {self.part(name).said()[-600:]}" for name in self.parts)
             raise CommandError(f"{' '.join(command[:4])}: {(done.stdout + done.stderr)[-800:]}{logs}")
         return done.stdout
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import subprocess
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.request import Request, urlopen
 
 from blockchain_adapters.hyperledger.peer import Profile
-from tests.support.fabric.part import Part
+from tests.support.fabric.part import Part, Processes
 from tests.support.fabric.shape import CHAINCODE, CHANNEL, MSP, POLICY, WRITER
 from tests.support.go_tools import CHAINCODE as PROGRAM
 from tests.support.go_tools import FABRIC_PEER, GoToolError, built, built_path
@@ -36,7 +35,7 @@ def missing_standin() -> str | None:
     return f"not built: {', '.join(absent)} (make chain-tools)" if absent else missing_bridge()
 
 
-class StandIn:
+class StandIn(Processes):
     """One running stand-in peer and its chaincode. `start_all` it, `stop` it. The parts are `peer0` and `chaincode0`."""
 
     is_real = False
@@ -45,22 +44,17 @@ class StandIn:
 
     def __init__(self, folder: Path, *options: str) -> None:
         """Keep certificates and chain in `folder`; `options` are those of `fabric-peer serve`."""
+        super().__init__()
         self._program = str(built(FABRIC_PEER))
         self._folder = folder
         self._material = folder / "material"
         self._options = options
         self._control = 0
-        self._parts: dict[str, Part] = {}
-
-    @property
-    def parts(self) -> Sequence[str]:
-        """Return the names of what runs."""
-        return list(self._parts)
 
     @property
     def peers(self) -> Sequence[str]:
         """Return the one peer's address."""
-        return [f"{HOST}:{self._parts['peer0'].port}"]
+        return [f"{HOST}:{self.part('peer0').port}"]
 
     # -- what tests do -------------------------------------------------------------------------------------------
 
@@ -77,27 +71,6 @@ class StandIn:
         carried = [f"-attribute={name}={value}" for name, value in (attributes or {}).items()]
         self._run("user", *flags, *carried, str(self._material), name)
 
-    def part(self, name: str) -> Part:
-        """Return a part."""
-        return self._parts[name]
-
-    def kill(self, part: str) -> None:
-        """End a part by SIGKILL; return when it is gone."""
-        self._parts[part].kill()
-
-    def freeze(self, part: str) -> None:
-        """Stop a part where it is."""
-        self._parts[part].signal(signal.SIGSTOP)
-
-    def thaw(self, part: str) -> None:
-        """Let a frozen part go on."""
-        self._parts[part].signal(signal.SIGCONT)
-
-    async def start(self, part: str) -> None:
-        """Start a part that was killed, on what it had kept."""
-        self._parts[part].launch()
-        await self._parts[part].listens()
-
     async def strike(self, kind: str, **fields: str | int) -> None:
         """Let one of the faults happen that fabric-peer/README.md lists."""
         await asyncio.to_thread(self._ask_control, "POST", json.dumps({"kind": kind, **fields}).encode())
@@ -105,11 +78,6 @@ class StandIn:
     async def spare(self) -> None:
         """Forget the faults that wait."""
         await asyncio.to_thread(self._ask_control, "DELETE", None)
-
-    def stop(self) -> None:
-        """End both processes. Idempotent."""
-        for part in self._parts.values():
-            part.stop()
 
     # -- how it comes up -----------------------------------------------------------------------------------------
 
@@ -131,7 +99,7 @@ class StandIn:
             await asyncio.to_thread(self._run, "invoke", "-port", str(port), str(self._material), WRITER, "Configure", POLICY.decode())
 
     def _add(self, name: str, command: list[str], port: int, environment: dict[str, str]) -> None:
-        self._parts[name] = Part(command, port, self._folder / f"{name}.log", environment, self._folder)
+        self.add(name, Part(command, port, self._folder / f"{name}.log", environment, self._folder))
 
     def _run(self, *arguments: str) -> None:
         done = subprocess.run([self._program, *arguments], capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
