@@ -78,7 +78,7 @@ def _build(go: Path, program: GoProgram, binary: Path) -> None:
     binary.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=binary.parent) as scratch:
         fresh = Path(scratch) / program.name
-        _run(go, "build", "-mod=readonly", "-buildvcs=false", "-trimpath", "-o", str(fresh), program.package, cwd=program.module)
+        _run(go, "build", "-mod=readonly", "-buildvcs=false", "-o", str(fresh), program.package, cwd=program.module)
         fresh.replace(binary)  # atomic: two test processes may build at once
 
 
@@ -95,7 +95,9 @@ def _fingerprint(program: GoProgram, version: str) -> str:
 
 
 def _run(go: Path, *arguments: str, cwd: Path) -> str:
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off"}
+    # One set of flags for all: what was compiled to be run is not compiled again to be tested.
+    flags = f"{os.environ.get('GOFLAGS', '')} -trimpath".strip()
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": flags}
     try:
         done = subprocess.run(
             [str(go), *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False
