@@ -124,6 +124,7 @@ lock: setup ## resolve the lock files anew: hashes, no index address, nothing yo
 	$(eval COOLDOWN := --exclude-newer $(shell date -u -d '7 days ago' +%F))
 	$(COMPILE) $(COOLDOWN) --upgrade --no-emit-package metaledger-fabric --group dev --extra ethereum --extra hyperledger pyproject.toml -o requirements.lock
 	$(COMPILE) $(COOLDOWN) --upgrade -c requirements.lock pyproject.toml -o requirements-core.lock
+	$(COMPILE) $(COOLDOWN) --upgrade --extra ethereum -c requirements.lock pyproject.toml -o requirements-ethereum.lock
 	grep -E '^hatchling==' requirements.lock | sed 's/ .*//' | $(COMPILE) $(COOLDOWN) -c requirements.lock - -o requirements-build.lock
 	$(COMPILE) $(COOLDOWN) --upgrade --group demo -c requirements.lock pyproject.toml -o requirements-demo.lock
 	$(COMPILE) $(COOLDOWN) --upgrade --no-emit-package metaledger-fabric --all-extras --group build -c requirements.lock pyproject.toml -o requirements-extras.lock

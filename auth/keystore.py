@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+LOCKED = "Name its file in METALEDGER_PASSPHRASE_FILE, or answer at a terminal."
 
 
 def generate_key() -> PrivateKey:
@@ -51,7 +52,7 @@ def decode_key(pem: bytes, passphrase: bytes | None = None) -> PrivateKey:
     """
     encrypted = b"ENCRYPTED" in pem
     if encrypted and not passphrase:
-        raise UsageError("The key is encrypted and needs its passphrase.", advice="Give it by --passphrase-file or when asked.")
+        raise UsageError("The key is encrypted and needs its passphrase.", advice=LOCKED)
     try:
         private = serialization.load_pem_private_key(pem, passphrase if encrypted else None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as e:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.docker.engine import EngineError
-from tests.docker.images import IMAGE, LARGEST, VERSION, weight
+from tests.docker.images import ETHEREUM, IMAGE, LARGEST, VERSION, build, weight
 
 if TYPE_CHECKING:
     from tests.docker.engine import Engine
@@ -43,8 +43,30 @@ print(json.dumps({
 """
 
 
+SPEAKS = """
+import importlib, pkgutil, blockchain_adapters.ethereum as package
+for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+    importlib.import_module(module.name)
+from blockchain_adapters.ethereum.artifact import load_artifact
+from eth_account import Account
+assert load_artifact().runtime and Account.create().address
+"""
+
+
 def test_the_image_is_small(engine: Engine) -> None:
-    assert weight(engine, IMAGE) <= LARGEST
+    assert weight(engine, IMAGE) <= LARGEST[IMAGE]
+
+
+def test_the_image_with_the_ethereum_extra_speaks_to_a_chain_and_the_plain_one_says_what_it_lacks(engine: Engine) -> None:
+    build(engine, ETHEREUM)
+    assert weight(engine, ETHEREUM) <= LARGEST[ETHEREUM]
+    ask = ("create", "contract", "ethereum+http://127.0.0.1:9", "--key", "/run/invites/none", "--anybody")
+    confined = ("run", "--rm", "--read-only", "--network", "none", "--cap-drop", "ALL")
+    with pytest.raises(EngineError, match="no account's key"):  # every library is there: it looks for the account
+        engine.docker(*confined, ETHEREUM, *ask)
+    with pytest.raises(EngineError, match=r"metaledger\[ethereum\]"):
+        engine.docker(*confined, IMAGE, *ask)
+    engine.docker(*confined, "--entrypoint", "python3", ETHEREUM, "-c", SPEAKS)
 
 
 def test_the_image_has_no_shell_no_source_no_rights_and_loads_every_module(engine: Engine) -> None:

@@ -140,7 +140,8 @@ def test_no_machine_and_no_registry_is_named() -> None:
 
 def test_lock_files_hold_hashes_and_no_address() -> None:
     locks = sorted(ROOT.glob("requirements*.lock"))
-    assert [lock.name for lock in locks] == [f"requirements{kind}.lock" for kind in ("-build", "-core", "-demo", "-extras", "-uv", "")]
+    kinds = ("-build", "-core", "-demo", "-ethereum", "-extras", "-uv", "")
+    assert [lock.name for lock in locks] == [f"requirements{kind}.lock" for kind in kinds]
     for lock in locks:
         entries = re.split(r"\n(?=[a-z0-9])", lock.read_text())
         assert all("==" in entry and "--hash=sha256:" in entry for entry in entries)
