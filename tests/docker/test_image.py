@@ -20,7 +20,7 @@ import importlib, json, os, pathlib, pkgutil
 ours = ("ledger", "master", "auth", "blockchain_adapters")
 names = [m.name for p in ours for m in pkgutil.walk_packages(importlib.import_module(p).__path__, p + ".")]
 for name in names:
-    if name.startswith("blockchain_adapters.ethereum."):  # needs an extra that the image does not hold
+    if name.startswith(("blockchain_adapters.ethereum.", "blockchain_adapters.hyperledger.")):  # need extras that the image does not hold
         continue
     importlib.import_module(name)
 files = [f for f in pathlib.Path("/opt/metaledger").rglob("*") if f.is_file()]
