@@ -18,6 +18,11 @@ class OtherServerError(Exception):
         self.peer = peer
 
 
+OUT_OF_TIME = frozenset({9, 10})  # OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED
+CLOCK_ADVICE = "Check this machine's clock first; if it is right, the server's operator renews the certificate."
+OTHER_ADVICE = "Check the URL; if the network's CA changed long ago, join again."
+
+
 class AwayError(Exception):
     """The server is not there: nothing was sent. `error` is what to tell people."""
 
@@ -31,7 +36,8 @@ class DistrustedError(AwayError):
 
     def __init__(self, base: str, error: Exception) -> None:
         message = f"{base} shows a certificate that this home does not trust: {error}"
-        super().__init__(UnreachableError(message, advice="Check the URL; if the network's CA changed long ago, join again."))
+        clock = getattr(error, "verify_code", None) in OUT_OF_TIME
+        super().__init__(UnreachableError(message, advice=CLOCK_ADVICE if clock else OTHER_ADVICE))
 
 
 def common_name(certificate: Mapping[str, Any]) -> str | None:

@@ -30,6 +30,9 @@ def test_two_statements_for_one_id_in_one_file_follow_each_other(cli: Cli) -> No
     assert [version["body"] for version in versions] == [{"n": 1}, {"n": 2}]
     assert [version["until"] for version in versions] == [second["index"], None]
     assert versions[0]["by"] == "admin"
+    there_and_back = cli.publish({"site": {"id": "q", "n": 3}}, {"site": {"id": "q", "n": 2}})
+    assert [one["result"] for one in there_and_back] == ["published"] * 2  # the second is what was stored, and stands no more
+    assert [version["body"]["n"] for version in cli("history", "q", "-o", "json").json] == [1, 2, 3, 2]
 
 
 def test_a_patch_removes_what_is_null_and_keeps_the_rest(cli: Cli, tmp_path: Path) -> None:
@@ -120,6 +123,16 @@ def test_a_changed_receipt_is_refused(reader: Cli, place: int) -> None:
     ran = reader("verify", "receipt", "-", stdin=bytes(receipt))
     assert ran.code in (1, 2)
     assert ran.raw == b""
+
+
+def test_a_patch_proves_no_policy_that_looks_like_it(cli: Cli, tmp_path: Path) -> None:
+    cli("patch", "policy", "oslo", '{"lat": 1}').good()
+    receipt, policy = tmp_path / "receipt", tmp_path / "policy.json"
+    receipt.write_bytes(cli("get", "receipt", "oslo").good().raw)
+    policy.write_text('{"site": {"id": "oslo", "lat": 1}}')
+    assert cli("verify", "receipt", str(receipt)).code == 0
+    refused = cli("verify", "receipt", str(receipt), "--policy", str(policy))
+    assert (refused.code, "is of another policy: patch site oslo" in refused.err) == (1, True)
 
 
 def test_verify_ledger_agrees_with_an_honest_ledger(reader: Cli) -> None:

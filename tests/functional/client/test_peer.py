@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+DAY = 86_400
+
 
 @dataclass
 class Impostor:
@@ -61,9 +63,9 @@ class World:
         self._ca = CertificateAuthority.create("net CA", SystemClock().now())
         self.context = client_context(self._ca.certificate)
 
-    def _context(self, name: str) -> ssl.SSLContext:
+    def _context(self, name: str, days: int) -> ssl.SSLContext:
         key = new_tls_key()
-        issued = self._ca.issue(parse_request(make_request(key, name, ["127.0.0.1"])), SystemClock().now())
+        issued = self._ca.issue(parse_request(make_request(key, name, ["127.0.0.1"])), SystemClock().now() + days * DAY)
         files = self._place / f"{name}.pem", self._place / f"{name}.key"
         create_file(files[0], issued.chain)
         create_file(files[1], encode_tls_key(key))
@@ -72,9 +74,10 @@ class World:
         return context
 
     @asynccontextmanager
-    async def server(self, name: str, port: int = 0) -> AsyncIterator[Impostor]:
+    async def server(self, name: str, port: int = 0, *, days: int = 0) -> AsyncIterator[Impostor]:
+        """Serve with a certificate that was issued so many days from now."""
         impostor = Impostor(name)
-        context = await asyncio.to_thread(self._context, name)
+        context = await asyncio.to_thread(self._context, name, days)
         server = await asyncio.start_server(impostor.serve, "127.0.0.1", port, ssl=context)
         impostor.port = int(server.sockets[0].getsockname()[1])
         try:
@@ -111,6 +114,16 @@ async def test_server_of_another_name_hears_nothing(world: World) -> None:
             with pytest.raises(UnreachableError, match="is node-7, not master"):
                 [chunk async for chunk in pinned.stream("/v1/watch", headers={}, idle_seconds=5)]
         assert impostor.heard == []
+
+
+@pytest.mark.parametrize(("days", "said"), [(-200, "expired"), (20, "not yet valid")])
+async def test_a_certificate_out_of_its_time_sends_people_to_their_clock(world: World, days: int, said: str) -> None:
+    async with world.server("master", days=days) as server:
+        async with Transport(f"https://127.0.0.1:{server.port}", context=world.context) as visitor:
+            with pytest.raises(UnreachableError, match=said) as caught:
+                await visitor.get("/checkpoint")
+        assert caught.value.hint.startswith("Check this machine's clock")
+        assert server.heard == []
 
 
 async def test_pinned_server_is_served(world: World) -> None:
