@@ -110,11 +110,16 @@ class TokenReader:
         self._raw = raw
         self._at = 0
         self._hex: list[bytes] = []
+        self._again: dict[bytes, bytes] = {}
         self._payloads: list[bytes] = []
 
     def payload(self, pieces: Sequence[bytes], tokens: list[bytes]) -> bytes:
         """Return the payload of a shape's pieces and its tokens, and remember it."""
-        values = [self.value(token) if token < _FIRST_TEXT and token and token != _DERIVED else token for token in tokens]
+        again = self._again
+        values = [
+            again[token] if token in again else token if token >= _FIRST_TEXT or not token or token == _DERIVED else self.value(token)
+            for token in tokens
+        ]
         if _DERIVED in values:
             missing = _derived(fill(pieces, [b"" if one == _DERIVED else one for one in values]))
             if missing is None:
@@ -126,6 +131,9 @@ class TokenReader:
 
     def value(self, token: bytes) -> bytes:
         """Return the hex that a token stands for."""
+        known = self._again.get(token)
+        if known is not None:
+            return known
         kind, number = token[:1], token[1:]
         if not _NUMBER.fullmatch(number):
             raise FormatError("a token without its number")
@@ -134,7 +142,7 @@ class TokenReader:
             self._hex.append(self.take(count).hex().encode())
             return self._hex[-1]
         if kind == _AGAIN and count < len(self._hex):
-            return self._hex[count]
+            return self._again.setdefault(token, self._hex[count])
         if kind == _EARLIER and 0 < count <= len(self._payloads):
             return hashlib.sha256(self._payloads[-count]).hexdigest().encode()
         raise FormatError("a token that stands for nothing")

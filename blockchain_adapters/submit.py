@@ -235,7 +235,21 @@ class Submitter:
         if not underway:
             return False
         looks = await self._chain.look([one.row.ticket for one in underway])
-        return any([await self._apply(one, progress) for one, progress in zip(underway, looks, strict=True)])
+        found = list(zip(underway, looks, strict=True))
+        included = await self._include([(one, progress) for one, progress in found if progress.stage is Stage.INCLUDED])
+        return any([included, *[await self._apply(one, progress) for one, progress in found if progress.stage is not Stage.INCLUDED]])
+
+    async def _include(self, standing: Sequence[tuple[_Underway, Progress]]) -> bool:
+        """Write down which transactions stand in blocks, those that came at once in one commit; tell whether there is a new one."""
+        found = [(one, _draft(one, progress), progress.landed) for one, progress in standing]
+        fresh = [item for item in found if item[0].row.state is not State.INCLUDED or item[0].row.place != item[1].place]
+        if not fresh:
+            return False
+        rows = await self._submissions.include([(one.row.number, draft) for one, draft, _ in fresh])
+        for (one, _, landed), row in zip(fresh, rows, strict=True):
+            one.row = row
+            self._tell(one, landed)
+        return True
 
     async def _apply(self, one: _Underway, progress: Progress) -> bool:
         if progress.error is not None and progress.stage is Stage.WAITING:
@@ -247,15 +261,9 @@ class Submitter:
             return await self._push(one, progress)
         if progress.stage is Stage.FAILED:
             return await self._failed(one, progress)
-        draft = Draft(one.row.place, one.row.ticket) if progress.draft is None else progress.draft
-        if progress.stage is Stage.FINAL:
-            one.row = await self._submissions.finish(one.row.number, draft)
-            self._underway.remove(one)
-            await self._forget()
-        elif one.row.state is State.INCLUDED and one.row.place == draft.place:
-            return False
-        else:
-            one.row = await self._submissions.include(one.row.number, draft)
+        one.row = await self._submissions.finish(one.row.number, _draft(one, progress))
+        self._underway.remove(one)
+        await self._forget()
         self._tell(one, progress.landed)
         return True
 
@@ -365,3 +373,8 @@ class Submitter:
     def _check_open(self) -> None:
         if self._closed or self._task is None:
             raise NotReadyError(f"nothing is sent to {self.target} now", advice="Open the ledger again.")
+
+
+def _draft(one: _Underway, progress: Progress) -> Draft:
+    """Return what is to be written down of a transaction that stands."""
+    return Draft(one.row.place, one.row.ticket) if progress.draft is None else progress.draft

@@ -143,7 +143,7 @@ def _parse_signatures(text: bytes) -> tuple[Signature, ...]:
     count, rest = divmod(len(text) + 1, _LENGTH + 1)
     if rest or count > LIMITS.signatures:
         raise FormatError("not the one spelling of 1 to 16 signatures")
-    if any(text[start - 1] != ord(",") for start in range(_LENGTH + 1, len(text), _LENGTH + 1)):
+    if count > 1 and any(text[start - 1] != ord(",") for start in range(_LENGTH + 1, len(text), _LENGTH + 1)):
         raise FormatError("not the one spelling of signatures")
     ordered = tuple([_parse_signature(text[start : start + _LENGTH]) for start in range(0, len(text), _LENGTH + 1)])
     _check_order(ordered)

@@ -122,9 +122,13 @@ class Submissions:
 
         return await self._database.write(work)
 
-    async def include(self, number: int, draft: Draft) -> Submission:
-        """Note that the transaction stands in a block."""
-        return await self._shift(number, State.INCLUDED, State.INCLUDED, draft)
+    async def include(self, standing: Sequence[tuple[int, Draft]]) -> list[Submission]:
+        """Note that the transactions of these submissions stand in blocks, all in one commit."""
+
+        def work(connection: apsw.Connection) -> list[Submission]:
+            return [self._shift(connection, number, (State.INCLUDED, State.INCLUDED), draft) for number, draft in standing]
+
+        return await self._database.write(work)
 
     async def finish(self, number: int, draft: Draft) -> Submission:
         """Note that its block is final."""
@@ -140,7 +144,8 @@ class Submissions:
 
     async def revert(self, number: int, reason: str) -> Submission:
         """Note that the block it stood in is gone: it is sent again, and not more than that."""
-        return await self._shift(number, State.SENT, State.REVERTED, reason=reason)
+        states = (State.SENT, State.REVERTED)
+        return await self._database.write(lambda connection: self._shift(connection, number, states, reason=reason))
 
     async def release(self, number: int, reason: str, *, dead: bool = False) -> None:
         """Give a submission up that can never be included; its operations are queued again, or `dead` with the same reason."""
@@ -191,15 +196,13 @@ class Submissions:
 
         await self._database.write(work)
 
-    async def _shift(
-        self, number: int, state: State, operations: State, draft: Draft | None = None, reason: str | None = None
+    def _shift(
+        self, connection: apsw.Connection, number: int, states: tuple[State, State], draft: Draft | None = None, reason: str | None = None
     ) -> Submission:
-        def work(connection: apsw.Connection) -> Submission:
-            self._put(connection, number, state, draft, reason)
-            self._move(connection, number, operations, reason=reason, place=None if draft is None else draft.place)
-            return _get(connection, number)
-
-        return await self._database.write(work)
+        """Take a submission to the first state and its operations to the second."""
+        self._put(connection, number, states[0], draft, reason)
+        self._move(connection, number, states[1], reason=reason, place=None if draft is None else draft.place)
+        return _get(connection, number)
 
     def _put(self, connection: apsw.Connection, number: int, state: State, draft: Draft | None = None, reason: str | None = None) -> None:
         place, ticket = (None, None) if draft is None else (draft.place, draft.ticket)

@@ -53,7 +53,7 @@ async def test_a_life_from_sent_to_final(journal: Journal, submissions: Submissi
     assert await seen(journal) == [(State.SENT, "tx1", 1), (State.SENT, "tx1", 1), (State.QUEUED, None, 0)]
     await submissions.renew(row.number, Draft("tx2", b"t2"))
     assert (await seen(journal))[0] == (State.SENT, "tx2", 1)
-    await submissions.include(row.number, Draft("tx2", b"t3"))
+    await submissions.include([(row.number, Draft("tx2", b"t3"))])
     assert [one.ticket for one in await submissions.unsettled()] == [b"t3"]
     await submissions.revert(row.number, "gone")
     assert (await seen(journal))[0] == (State.REVERTED, "tx2", 1)
