@@ -107,11 +107,14 @@ class Outlet:
             self._writing = asyncio.create_task(self._write_later(), name="head.json")
 
     async def _write_later(self) -> None:
-        await asyncio.sleep(HEAD_FILE_SECONDS)
-        try:
-            await self.write_head_file()
-        except LedgerError as error:
-            self.observe("head-file", reason=error.message)
+        written = None
+        while written != self.left:  # what leaves while the file is being written asks for nothing: it is looked for here
+            await asyncio.sleep(HEAD_FILE_SECONDS)
+            written = self.left
+            try:
+                await self.write_head_file()
+            except LedgerError as error:
+                self.observe("head-file", reason=error.message)
 
     async def close(self) -> None:
         """Write the head file now, if anything left since. Idempotent."""
