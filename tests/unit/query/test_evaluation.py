@@ -165,6 +165,9 @@ def test_a_child_may_end_in_the_separator() -> None:
     policy = {"uns": {"path": "Root/Plant/"}}
     assert matches(parse_where("path childfrom Root/"), policy)
     assert not matches(parse_where("path childfrom Root/Plant/"), policy)
+    rooted = {"uns": {"path": "/Root"}}
+    assert not matches(parse_where("path childfrom /"), rooted)  # a separator alone names no parent
+    assert matches(parse_where("path startswith /"), rooted)
 
 
 def test_a_path_from_outside_is_of_one_kind() -> None:
