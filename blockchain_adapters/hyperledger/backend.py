@@ -18,6 +18,7 @@ from blockchain_adapters.hyperledger.connection import read_connection
 from blockchain_adapters.hyperledger.identity import KEY_FILE, adopt_identity, read_identity
 from blockchain_adapters.hyperledger.java import find_jar, find_java
 from blockchain_adapters.hyperledger.mirroring import FabricTarget, survey
+from blockchain_adapters.hyperledger.paying import describe_payer
 from blockchain_adapters.hyperledger.peer import Profile
 from blockchain_adapters.hyperledger.source import FabricSource
 from blockchain_adapters.hyperledger.writer import Writer
@@ -88,8 +89,7 @@ def _parts(context: BackendContext) -> tuple[Path, Path]:
 
 async def start_writing(source: FabricSource, writer: Writer, path: Path, world: tuple[Clock, Observer], pace: Pace = PACE) -> HomeWriting:
     """Start the loop that brings what stands in the journal at `path` to the chaincode through `writer`."""
-    target = f"{SCHEME}:{source.channel}:{source.here['genesis']}:{source.chaincode}"
-    writing = await HomeWriting.start(path, (writer, target), world, writer.close, pace)
+    writing = await HomeWriting.start(path, (writer, source.target), world, writer.close, pace)
     writer.stirred = writing.wake
     return writing
 
@@ -123,9 +123,10 @@ class HyperledgerScheme:
         return MirrorBackend(source, network, roots=roots)
 
     async def order(self, url: LedgerUrl, context: BackendContext) -> dict[str, JSON]:
-        """See OrderingScheme. Asks the peers how their channel begins."""
+        """See OrderingScheme. Asks the peers how their channel begins, and the chaincode whether anybody may append."""
         source = await open_source(url, context, "")
         try:
+            await Writer(source).standing(configured=True)
             return source.here
         finally:
             await source.close()
@@ -163,7 +164,9 @@ class HyperledgerScheme:
 
 def open_direct(source: FabricSource, network: str, context: BackendContext, roots: Sequence[PlacedRoot] = ()) -> DirectBackend:
     """Return the log of `network` as ordered by the channel, whatever stands there yet."""
-    return DirectBackend(source, network, partial(open_writing, source, context), roots=roots)
+    found = DirectBackend(source, network, partial(open_writing, source, context), roots=roots)
+    found.describe_payer = partial(describe_payer, source, context.home)
+    return found
 
 
 scheme = HyperledgerScheme()

@@ -61,13 +61,24 @@ def read_connection(path: Path) -> Connection:
 
 
 def _peer(name: str, found: dict[str, Any], path: Path) -> PeerAddress:
-    url = urlsplit(str(found.get("url")))
-    if url.scheme != _SCHEME or not url.hostname or url.port is None:
-        raise FormatError(f"{path}: peer {name} has no url grpcs://HOST:PORT", advice=_EXAMPLE)
+    address = _address(str(found.get("url")))
     options = _part(found, "grpcOptions", path)
     authority = next((options[one] for one in _NAMES if options.get(one)), None)
-    host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
-    return PeerAddress(name, f"{host}:{url.port}", _authority(name, _part(found, "tlsCACerts", path), path), authority)
+    if address is None or not isinstance(authority, str | None):
+        raise FormatError(f"{path}: peer {name} has no url grpcs://HOST:PORT, or a name that is none", advice=_EXAMPLE)
+    return PeerAddress(name, address, _authority(name, _part(found, "tlsCACerts", path), path), authority)
+
+
+def _address(text: str) -> str | None:
+    """Return HOST:PORT of a URL, None for another one."""
+    try:
+        url = urlsplit(text)
+        host, port = url.hostname, url.port
+    except ValueError:
+        return None
+    if url.scheme != _SCHEME or not host or port is None:
+        return None
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _authority(name: str, found: dict[str, Any], path: Path) -> str:

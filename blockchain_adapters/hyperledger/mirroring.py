@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from blockchain_adapters.hyperledger.ticket import parse_ticket
 from blockchain_adapters.mirroring import Survey
-from ledger.core.errors import LedgerError, NotReadyError
+from ledger.core.errors import LedgerError
 from ledger.engine.journal import State
 
 if TYPE_CHECKING:
@@ -96,11 +96,9 @@ async def look(source: FabricSource, writer: Writer) -> dict[str, object]:
 async def survey(source: FabricSource, writer: Writer, parcel: Parcel) -> Survey:
     """Return how the chaincode is, and what keeps a parcel from it: it is endorsed, and not sent."""
     facts = await look(source, writer)
-    if not facts["configured"]:
-        advice = "Set its policy: docs/hyperledger.md, Who may append."
-        return Survey(facts, NotReadyError(f"the chaincode {source.chaincode} has no policy yet: nobody may append", advice=advice))
     await source.poll()
     try:
+        await writer.standing(configured=True)
         prepared = await writer.prepare(parcel)
     except LedgerError as error:
         return Survey(facts, error)

@@ -63,7 +63,7 @@ class FabricSource:
         """Read through `bridge`, which the source closes, from the peers of `profiles`, the first of which is preferred."""
         self.kept = kept
         self.clock = clock
-        self.channel, self.chaincode = profiles[0].channel, profiles[0].chaincode
+        self.channel, self.chaincode, self.msp = profiles[0].channel, profiles[0].chaincode, profiles[0].msp
         self.here: dict[str, JSON] = {}
         self.bridge = bridge
         self._follower = Follower(kept)
@@ -87,6 +87,11 @@ class FabricSource:
             return await question(provider)
 
         return await ask_first(self.peers, admitted, FAILURES)
+
+    @property
+    def target(self) -> str:
+        """Return what the operations that go there are filed under in a journal."""
+        return f"hyperledger:{self.channel}:{self.here['genesis']}:{self.chaincode}"
 
     @property
     def requests(self) -> int:

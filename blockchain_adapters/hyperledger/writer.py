@@ -17,7 +17,7 @@ from blockchain_adapters.codec import encode_fitting
 from blockchain_adapters.hyperledger.peer import Endorsed
 from blockchain_adapters.hyperledger.ticket import Ticket, parse_ticket
 from blockchain_adapters.transactions import Landed, Prepared, Progress, Stage
-from ledger.core.errors import BadSourceError, BusyError, LedgerError, OutcomeUnknown, TooLargeError, UnsupportedError
+from ledger.core.errors import BadSourceError, BusyError, LedgerError, NotReadyError, OutcomeUnknown, TooLargeError, UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 MAX_BATCH: Final = 1 << 20  # bytes, as the chaincode takes them
 MAX_NOTE: Final = 1 << 14
 DUPLICATE: Final = "DUPLICATE_TXID"
+CONFIGURE: Final = "Set its policy: docs/hyperledger.md, Who may append."
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +86,17 @@ class Writer:
             with suppress(asyncio.CancelledError):
                 await one.task
 
-    async def standing(self) -> Standing:
-        """Return what the chaincode says of itself."""
+    async def standing(self, *, configured: bool = False) -> Standing:
+        """Return what the chaincode says of itself. NotReadyError when it must be `configured`, and nobody may append."""
         text = await self._source.ask(lambda provider: provider.peer.evaluate("Status"))
         try:
             said = json.loads(text)
-            return Standing(int(said["anchors"]), int(said["size"]), said["policy"])
+            found = Standing(int(said["anchors"]), int(said["size"]), said["policy"])
         except (ValueError, KeyError, TypeError) as error:
             raise BadSourceError(f"the chaincode {self._source.chaincode} is not ours", advice="Compare channel and chaincode.") from error
+        if configured and found.policy is None:
+            raise NotReadyError(f"the chaincode {self._source.chaincode} has no policy yet: nobody may append", advice=CONFIGURE)
+        return found
 
     # -- making a transaction ------------------------------------------------------------------------------------
 

@@ -80,7 +80,7 @@ async def describe(copy: Copy) -> dict[str, object]:
     identity: dict[str, object] = {"network": settings.network, "role": settings.role, "name": settings.name, "ledger": present.url.text}
     identity["moved"] = None if place.foreign or place.is_master else await asyncio.to_thread(Moving(present).facts)
     signs = await asyncio.to_thread(_signs, copy)
-    state, advice = _of_alarm(error) or _conclude(facts, ledger, copy, signs=signs)
+    state, advice = _of_error(error, on_chain=place.url.on_chain) or _conclude(facts, ledger, copy, signs=signs)
     return {"state": state, **identity, **facts, **ledger, "advice": advice}
 
 
@@ -146,11 +146,12 @@ def _signs(copy: Copy) -> bool:
     return copy.is_log and any(name == "log" or name.startswith("log-") for name in copy.place.keys.names())
 
 
-def _of_alarm(error: LedgerError | None) -> tuple[str, str | None] | None:
-    """Return state and advice when the ledger contradicts itself or what was final; None for every other answer."""
+def _of_error(error: LedgerError | None, *, on_chain: bool) -> tuple[str, str | None] | None:
+    """Return state and advice when the ledger contradicts itself or what was final, or a chain says what is wrong; None otherwise."""
     if isinstance(error, AlarmError):
         return "alarm", error.hint
-    return ("unreachable", f"Reads go on from the local copy. {error.hint}") if isinstance(error, BadSourceError) else None
+    named = isinstance(error, BadSourceError) or (on_chain and error is not None)
+    return ("unreachable", f"Reads go on from the local copy. {error.hint}") if error is not None and named else None
 
 
 def _conclude(facts: dict[str, object], ledger: dict[str, object], copy: Copy, *, signs: bool) -> tuple[str, str | None]:

@@ -1,0 +1,107 @@
+"""`status` says what is wrong between a home and its channel, and what to do about it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ledger.home.home import Home
+from tests.support.channel import ledger_url, write_identity
+from tests.support.fabric_identity import self_made
+from tests.support.live import ledger_cli
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.support.fabric.shape import FabricNetwork
+
+pytestmark = [pytest.mark.java, pytest.mark.timeout(120)]
+
+
+class Troubled:
+    """A network that the channel orders, the home of its admin, and the files that may be wrong."""
+
+    def __init__(self, channel: FabricNetwork, folder: Path) -> None:
+        self.channel = channel
+        self.folder = folder
+        self.home = folder / "admin"
+        self.url = ledger_url(channel, folder)
+        self.identity = write_identity(channel, folder)
+        words = ("create", "network", "sea", "--url", self.url, "--account", str(self.identity))
+        done = ledger_cli(self.home, *words)
+        assert done.returncode == 0, done.stderr
+        done = ledger_cli(self.home, "sync")
+        assert done.returncode == 0, done.stderr
+        self._wallet = (Home(self.home).keys / "fabric.id").read_bytes()
+
+    def status(self, **variables: str) -> dict[str, Any]:
+        done = ledger_cli(self.home, "status", "-o", "json", **variables)
+        assert done.returncode in (0, 4, 5), done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    def sound(self) -> None:
+        """Write the files as they were."""
+        ledger_url(self.channel, self.folder)
+        (Home(self.home).keys / "fabric.id").write_bytes(self._wallet)
+
+
+def authority(one: Troubled) -> dict[str, str]:
+    ledger_url(one.channel, one.folder, tls_ca=self_made()[0])
+    return {}
+
+
+def organisation(one: Troubled) -> dict[str, str]:
+    wallet = Home(one.home).keys / "fabric.id"
+    wallet.write_bytes(wallet.read_bytes().replace(b'"mspId":null', b'"mspId":"Org9MSP"'))
+    return {}
+
+
+def no_java(one: Troubled) -> dict[str, str]:
+    return {"METALEDGER_JAVA_HOME": str(one.folder)}
+
+
+def nobody(one: Troubled) -> dict[str, str]:
+    for part in [part for part in one.channel.parts if part.startswith("peer")]:
+        one.channel.kill(part)
+    return {}
+
+
+CASES: list[tuple[Callable[[Troubled], dict[str, str]], str, str]] = [
+    (authority, "bad-source", "TLS CA certificate of its organisation"),
+    (organisation, "not-allowed", "Check the MSP id"),
+    (no_java, "missing-java", "Install a Java runtime"),
+    (nobody, "unreachable", "Check the peer's address"),
+]
+
+
+async def test_who_writes_is_shown_and_what_keeps_a_home_from_its_channel_is_named(network: FabricNetwork, tmp_path: Path) -> None:
+    home = Troubled(network, tmp_path)
+    status = home.status()
+    assert status["state"] == "ok"
+    account = status["account"]
+    assert account["address"].startswith("Org1MSP/")
+    assert (account["allowed"], account["problem"]) == (True, None)
+    assert account["expires"] > "2026"
+    network.kill("chaincode0")
+    status = home.status()
+    assert status["account"]["problem"] is not None
+    assert "Start the chaincode's process" in status["advice"]
+    for spoil, code, advice in CASES:
+        status = home.status(**spoil(home))
+        assert status["state"] == "unreachable"
+        assert f"[{code}]" in status["ledger_error"]
+        assert advice in status["advice"]
+        home.sound()
+
+
+async def test_a_chaincode_that_is_not_there_is_named_before_anything_is_written(network: FabricNetwork, tmp_path: Path) -> None:
+    url = ledger_url(network, tmp_path).replace("chaincode=metaledger", "chaincode=other")
+    words = ("create", "network", "sea", "--url", url, "--account", str(write_identity(network, tmp_path)))
+    done = ledger_cli(tmp_path / "home", *words)
+    assert done.returncode != 0
+    assert "docs/hyperledger.md says how to deploy it" in done.stderr
+    assert not (tmp_path / "home").exists()
