@@ -30,6 +30,7 @@ _FIRST_TEXT: Final = b"\x05"
 _SCALAR: Final = re.compile(rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)(?:"(:?)|\\?\Z)|(-?[0-9][0-9.eE+-]*|true|false|null)')
 _CONTROL: Final = re.compile(rb"[\x00-\x1f]")
 _HEX: Final = re.compile(rb"(?:[0-9a-f]{2}){8,128}")
+_LEAST_HEX: Final = 16
 _NUMBER: Final = re.compile(rb"0|[1-9][0-9]{0,6}")
 _ID: Final = b'","id":"'
 _ID_DIGITS: Final = 40
@@ -85,7 +86,8 @@ class TokenWriter:
 
     def values(self, payload: bytes, shape: bytes, values: list[bytes]) -> list[bytes]:
         """Return the tokens of a payload's values, and remember the payload."""
-        tokens = [self.hex(value) if _HEX.fullmatch(value) else value for value in _without_derived(shape, values)]
+        plain = _without_derived(shape, values)
+        tokens = [self.hex(value) if len(value) >= _LEAST_HEX and _HEX.fullmatch(value) else value for value in plain]
         self._payloads[hashlib.sha256(payload).hexdigest().encode()] = self._count
         self._count += 1
         return tokens
