@@ -79,7 +79,7 @@ def test_no_other_distribution_has_our_names_and_every_backend_loads(tmp_path: P
         for path, *_ in csv.reader(record.read_text().splitlines()):
             owners.get(path.split("/")[0].removesuffix(".py"), set()).add(record.parent.name.split("-")[0])
     assert owners == {name: {"metaledger"} for name in PACKAGES}
-    assert run(python, "-I", "-c", LOAD_BACKENDS, cwd=tmp_path).strip() == "['ethereum', 'https', 'sqlite']"
+    assert run(python, "-I", "-c", LOAD_BACKENDS, cwd=tmp_path).strip() == "['ethereum', 'https', 'hyperledger', 'sqlite']"
 
 
 @pytest.mark.java
