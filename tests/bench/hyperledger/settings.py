@@ -33,6 +33,7 @@ PLANS = (
 SIZES = (1, 100, 1_000)
 ONES = 12
 WRITERS = 16
+WARM = 15
 
 
 async def measure_settings(report: Report, parts: tuple[Path, Path], folder: Path) -> None:
@@ -43,7 +44,8 @@ async def measure_settings(report: Report, parts: tuple[Path, Path], folder: Pat
         async with running_real_network(folder, plan) as network:
             bridge = Bridge(*parts)
             peer = Peer(bridge, network.profile())
-            await append(peer, batches[1])
+            for _ in range(WARM):  # Java compiles what it runs
+                await append(peer, batches[1])
             for size, batch in batches.items():
                 taken = [await _timed(peer, batch) for _ in range(ONES)]
                 report.add(Figure(f"{name}: a transaction of {size:,}", statistics.median(taken) * 1e3, "ms"))
