@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from ledger.core.errors import ConflictError, NotFoundError
+from ledger.core.limits import LIMITS
 from ledger.engine.database import Database, Schema
 
 if TYPE_CHECKING:
@@ -215,9 +216,9 @@ class Journal:
 
 
 def _get(connection: apsw.Connection, number: int) -> Operation:
-    row = connection.execute(_SELECT + "WHERE number=?", (number,)).fetchone()
+    row = connection.execute(_SELECT + "WHERE number=?", (number,)).fetchone() if number <= LIMITS.number else None
     if row is None:
-        raise NotFoundError(f"there is no operation {number}")
+        raise NotFoundError(f"there is no operation {number}", advice="`ledger-cli get operations` lists them.")
     return _operation(row)
 
 

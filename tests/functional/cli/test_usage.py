@@ -51,6 +51,7 @@ REFUSED = [
     (2, ["get", "operator", "--ledger", "htps://h"], "no backend serves"),
     (1, ["retry", "operation", "7"], "there is no operation 7"),
     (1, ["drop", "operation", "7"], "there is no operation 7"),
+    (1, ["drop", "operation", "9" * 30], "there is no operation 9"),
     (2, ["retry", "operation", "first"], "'first' is not a valid integer"),
     (2, ["get", "operation"], "get kind operation"),
     (2, ["get", "site", "--local", "--at", "3"], "not of the past"),
