@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 
 from blockchain_adapters.hyperledger.faults import ChaincodeDownError, NoEndorsementError
 from blockchain_adapters.hyperledger.peer import Peer
+from tests.support.channel import Bench
 from tests.support.fabric.configuration import Plan
 from tests.support.fabric.peers import carried, holders, until
 from tests.support.fabric.real import altered_chaincode, running_real_network
@@ -85,3 +87,31 @@ async def test_any_one_orderer_and_any_one_peer_may_fail(bridge: Bridge, wide: R
     assert await first.height() == await second.height()
     for batch in batches:
         assert len(await holders(first, batch)) == 1
+
+
+async def test_a_peer_that_lags_tells_its_own_height(bridge: Bridge, wide: RealNetwork) -> None:
+    first, second = Peer(bridge, wide.profile()), Peer(bridge, wide.profile(peer=1))
+    await until(second.height)
+    wide.kill("peer1")
+    placed = await carried(first, await until(lambda: first.endorse("Append", b"batch")))
+    for number in range(3):
+        wide.kill(f"orderer{number}")  # nobody can tell it what it missed
+    await wide.start("peer1")
+    assert (await until(second.height))[0] <= placed.block < (await first.height())[0]
+
+
+async def test_a_ledger_goes_on_through_the_peer_of_another_organisation(
+    wide: RealNetwork, parts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    async with AsyncExitStack() as stack:
+        ledger = await Bench(wide, parts, tmp_path, stack).ordered()
+        things = [one.entry for one in ledger.network.things(30)]
+        await ledger.backend.append(things[:10])
+        wide.kill("peer0")
+        await ledger.backend.append(things[10:20])
+        await wide.start("peer0")
+        await ledger.backend.append(things[20:])
+        base = len(ledger.network.first)
+        assert await ledger.backend.read(base, base + len(things)) == things
+        while (await ledger.backend.head()).final_size < base + len(things):  # noqa: ASYNC110 - until both peers have said it
+            await asyncio.sleep(0.1)
