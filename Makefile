@@ -107,8 +107,8 @@ images: setup image-packages ## the container image on the smallest base (root o
 image-sizes: setup image-packages ## build the image and say what it weighs
 	$(BIN)/python -m tests.docker.images --sizes
 
-faults: setup ## the tier of faults at length: two hundred kills of a master, a hundred of a writer and of a mirrored master with its chain, a thousand races on each backend, an overload that is measured
-	$(PYTEST) tests/faults tests/contract tests/chains/test_killed_writing.py tests/chains/test_killed_mirror.py -n $(WORKERS) --dist worksteal -q --tier siege --timeout 1800
+faults: setup ## the tier of faults at length: two hundred kills of a master, a hundred of a writer and of a mirrored master with its chain or channel, a thousand races on each backend, an overload that is measured
+	$(PYTEST) tests/faults tests/contract tests/chains/test_killed_writing.py tests/chains/test_killed_mirror.py tests/chains/hyperledger/test_unreliable.py tests/chains/hyperledger/test_mirror_worker.py -n $(WORKERS) --dist worksteal -q --tier siege --timeout 1800
 
 torture: setup ## the property tests with a hundred times the examples
 	$(PYTEST) tests/property -n $(WORKERS) -q --hypothesis-profile torture --timeout 7200

@@ -90,6 +90,8 @@ def add_mirror(invocation: Invocation, url: str, *, dry_run: bool, yes: bool, **
     output.one({**found.facts, "every": mirror.every, "max_gas_per_day": mirror.max_gas_per_day}, invocation.form)
     if found.problem is not None:
         raise found.problem
+    if mirror.max_gas_per_day is not None and "gas" not in found.facts:
+        raise UsageError("transactions cost no gas there", advice="Leave --max-gas-per-day out.")
     if dry_run:
         output.note("nothing was done")
         return

@@ -24,6 +24,7 @@ from ledger.engine.genesis import create_log
 from ledger.home.clock import SystemClock
 from tests.contract.suite import Ledger
 from tests.support.fabric.shape import MSP, WRITER
+from tests.support.masters import MovableClock
 from tests.support.small_network import Heard, SmallNetwork
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Bench:
         stack.push_async_callback(self.bridge.close)
         self.folder = folder
         self.stack = stack
+        self.clock = MovableClock()
         self._opened = 0
         self._journals = 0
 
@@ -60,7 +62,7 @@ class Bench:
         self._opened += 1
         kept = await asyncio.to_thread(ChainFile.open, self.folder / (file or f"chain-{self._opened}.db"))
         reached = profiles or [self.network.profile(peer=number) for number in range(len(self.network.peers))]
-        source = FabricSource(self.bridge, reached, kept, SystemClock())
+        source = FabricSource(self.bridge, reached, kept, self.clock)
         self.stack.push_async_callback(source.close)
         await source.open(genesis)
         return source

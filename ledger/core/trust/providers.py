@@ -6,6 +6,7 @@
 3. Two hashes for one final height are an alarm that names both providers and both hashes.
 4. A final block that changes, at the height agreed on before, is an alarm too.
 5. An alarm stays until the operator ends it. Nothing is agreed on meanwhile.
+6. A block that is reported again, as the final one, is as fresh as the newest time that enough providers give it.
 """
 
 from __future__ import annotations
@@ -149,9 +150,16 @@ def judge_reports(
     laggards = tuple(one.provider for one in reports if one.final.height < max(top, heights[0]))  # 2
     state = replace(state, laggards=laggards, believed=providers == 1)
     if state.agreed is not None and state.agreed.height >= height:
-        return state, Agreed(state.agreed, moved=False)
+        refreshed = _refreshed(state.agreed, reports, needed)  # 6
+        return replace(state, agreed=refreshed), Agreed(refreshed, moved=False)
     block = next(found for found in (one.at(height) for one in reports) if found is not None)
     return replace(state, agreed=block), Agreed(block, moved=True)
+
+
+def _refreshed(agreed: FinalBlock, reports: Sequence[Report], needed: int) -> FinalBlock:
+    """Return the block agreed on with the newest time that enough providers give it: an idle channel makes no block, and tells the time."""
+    times = sorted((one.final.time for one in reports if one.final.height == agreed.height), reverse=True)
+    return replace(agreed, time=max(agreed.time, times[needed - 1])) if len(times) >= needed else agreed
 
 
 def _find_alarm(state: ChainState, reports: Sequence[Report], height: int, now: int) -> ChainAlarm | None:

@@ -65,6 +65,8 @@ async def _whole_story(scene: Scene) -> None:
     dry = (await scene.cli("add", "mirror", scene.url, "--dry-run", "-o", "json")).good().json
     assert (dry["channel"], dry["chaincode"], dry["configured"], dry["anchors"]) == ("ledger", "metaledger", True, 0)
     assert dry["entries"] > 0
+    refused = await scene.add("", "--max-gas-per-day", "7")
+    assert (refused.code, "no gas" in refused.err) == (2, True)
     (await scene.add()).good()
     await scene.network.publish("Oslo", "Bergen")
     await scene.reaches("current")

@@ -112,6 +112,18 @@ async def test_a_peer_that_is_gone_holds_nobody_who_reads_and_nothing_is_final_w
     assert (await (await pair.backend("same.db")).head()).final_size == size + 1
 
 
+async def test_an_idle_channel_is_as_fresh_as_the_last_look_at_it(lone: Bench) -> None:
+    source = await lone.source()
+    await source.poll()
+    before = (await source.known()).agreed
+    lone.clock.step = 3_600.0
+    await source.poll()
+    after = (await source.known()).agreed
+    assert before is not None
+    assert after is not None
+    assert (after.height, after.hash, after.time >= before.time + 3_600) == (before.height, before.hash, True)
+
+
 async def test_a_peer_that_lags_is_named(pair: Pair, bridge: Bridge) -> None:
     backend = await pair.backend()
     size = (await backend.head()).size

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,6 +46,23 @@ def test_one_provider_is_believed() -> None:
     state, verdict = judge_reports(ChainState(), [report("a", 5)], 1, providers=1)
     assert verdict == Agreed(block(5), moved=True)
     assert state.believed
+
+
+def test_a_block_that_is_reported_again_is_as_fresh_as_enough_providers_say() -> None:
+    def told(provider: str, time: int) -> Report:
+        return Report(provider, replace(block(5), time=time), {})
+
+    for told_by, time in (
+        ([told("a", 99)], 99),
+        ([told("a", 99), told("b", 70)], 70),
+        ([told("a", 99), told("b", 70), told("c", 80)], 80),
+        ([told("a", 1), told("b", 2)], block(5).time),
+        ([told("a", 99), report("b", 4)], block(5).time),
+    ):
+        reports = [Report(one.provider, one.final, {4: block(4)}) for one in told_by]
+        state, verdict = judge_reports(agreed(5), reports, 1, providers=len(reports))
+        assert verdict == Agreed(replace(block(5), time=time), moved=False)
+        assert state.agreed == replace(block(5), time=time)
 
 
 def test_known_is_what_two_report_with_the_same_hash() -> None:
