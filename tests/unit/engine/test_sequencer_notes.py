@@ -227,6 +227,30 @@ async def head_file_written(log: RunningLog) -> None:
     await writing
 
 
+async def test_a_note_that_leaves_while_the_head_file_is_written_is_written_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outlet, "HEAD_FILE_SECONDS", 0.01)
+    log = await running_log(tmp_path)
+    write, written = log.sequencer._outlet.write_head_file, []
+
+    async def grow_and_write() -> None:
+        written.append(log.head.size)
+        file = asyncio.create_task(write())
+        await asyncio.sleep(0)
+        if len(written) == 1:
+            await log.sequencer.append([log.network.put("b")])
+        await file
+
+    monkeypatch.setattr(log.sequencer._outlet, "write_head_file", grow_and_write)
+    await log.sequencer.append([log.network.put("a")])
+    await head_file_written(log)
+    left = await asyncio.to_thread(log.sequencer._outlet._file.read)
+    assert left is not None
+    assert left.size == log.head.size == written[-1]
+    assert len(written) == 2
+    monkeypatch.undo()
+    await log.close()
+
+
 async def test_the_head_file_is_written_within_a_second_and_a_failure_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert outlet.HEAD_FILE_SECONDS <= 1.0
     monkeypatch.setattr(outlet, "HEAD_FILE_SECONDS", 0.01)
