@@ -56,6 +56,10 @@ class Writing(Protocol):
         """See Submitter."""
         ...
 
+    async def look(self) -> None:
+        """See Submitter."""
+        ...
+
     async def close(self) -> None:
         """See Submitter."""
         ...
@@ -79,7 +83,16 @@ class DirectBackend(ChainBackend):
         self._open_writer = writer
         self._submitter: Writing | None = None
         self._opening = asyncio.Lock()
+        self.outstanding: Callable[[], Awaitable[int]] | None = None
         self.describe_payer: Callable[[], Awaitable[Mapping[str, object] | None]] | None = None
+
+    async def tend(self) -> None:
+        """Look once after what this home sent and is not final: what a reorganisation took is sent again.
+
+        Asks for the account only when there is something. BusyError while another process of this machine writes with it, and looks itself.
+        """
+        if self.outstanding is not None and await self.outstanding():
+            await (await self._writer()).look()
 
     async def payer(self) -> Mapping[str, object] | None:
         """Return the account that pays for what this home writes, as `status` shows it; None where there is none."""

@@ -67,6 +67,7 @@ class HomeWriting:
         self.submit = submitter.submit
         self.carry = submitter.carry
         self.wake = submitter.wake
+        self.look = submitter.look
 
     @classmethod
     async def start(

@@ -19,7 +19,7 @@ from blockchain_adapters.ethereum.account import KEY_FILE, open_account, read_ad
 from blockchain_adapters.ethereum.artifact import load_artifact
 from blockchain_adapters.ethereum.fees import GWEI, Caps
 from blockchain_adapters.ethereum.mirroring import EthereumTarget, survey
-from blockchain_adapters.ethereum.paying import describe_payer
+from blockchain_adapters.ethereum.paying import count_underway, describe_payer
 from blockchain_adapters.ethereum.reader import EthereumChain
 from blockchain_adapters.ethereum.rpc import Identity, Provider, Rpc
 from blockchain_adapters.ethereum.writer import Limits, Writer
@@ -321,6 +321,7 @@ class EthereumScheme:
 def open_direct(source: EthereumSource, network: str, context: BackendContext, roots: Sequence[PlacedRoot] = ()) -> DirectBackend:
     """Return the log of `network` as ordered by the contract, whatever stands there yet."""
     found = DirectBackend(source, network, partial(open_writing, source, context), roots=roots)
+    found.outstanding = partial(count_underway, source, context.home, context.clock)
     found.describe_payer = partial(describe_payer, source, context.home, context.clock)
     return found
 

@@ -36,7 +36,7 @@ async def describe_payer(source: EthereumSource, home: Home, clock: Clock) -> di
     if address is None:
         return None
     facts = await look(source, address)
-    tickets = await _underway(source, home, clock)
+    tickets = await underway(source, home, clock)
     sight: Sight = await source.rpc.ask(lambda provider: see(provider, address))
     problem = await _problem(source, facts, tickets, sight)
     return {
@@ -50,8 +50,13 @@ async def describe_payer(source: EthereumSource, home: Home, clock: Clock) -> di
     }
 
 
-async def _underway(source: EthereumSource, home: Home, clock: Clock) -> list[Ticket]:
-    """Return what was sent and is not final."""
+async def count_underway(source: EthereumSource, home: Home, clock: Clock) -> int:
+    """Return how many transactions of a home are not final."""
+    return len(await underway(source, home, clock))
+
+
+async def underway(source: EthereumSource, home: Home, clock: Clock) -> list[Ticket]:
+    """Return the transactions of a home that were sent and are not final."""
     if not await asyncio.to_thread(home.journal.exists):
         return []
     journal = await asyncio.to_thread(Journal.open, home.journal, clock)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 
 from ledger.client.answers import value_of
 from ledger.client.authoring import parse_draft, put
-from ledger.client.delivery import TARGET, WAITING, Deliverer, Delivery
+from ledger.client.delivery import TARGET, WAITING, Deliverer, Delivery, tend
 from ledger.client.exporting import write_edgelake
 from ledger.client.importing import Importer
 from ledger.client.inviting import new_invite
@@ -160,10 +160,13 @@ class LedgerClient(ReadingClient):
     async def deliver(self) -> Delivery:
         """Deliver what waits in this home's queue; nothing to do in most homes. Refusals become dead letters.
 
+        What this home sent to a chain and is not final is looked after, where the settings hold the account's passphrase.
         Raises UnreachableError, BusyError or OutcomeUnknown when the ledger gives no answer; what is not settled keeps waiting.
         """
         if self.place.foreign or not await self._has_journal():
             return Delivery()
+        if self.place.url.transport and self.place.settings.passphrase is not None:
+            await tend(await self.backend())
         journal = (await self._opened_queue()).journal
         if not await journal.select(WAITING, target=TARGET):
             return Delivery()

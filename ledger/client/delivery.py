@@ -12,13 +12,14 @@ import os
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from ledger.client.publishing import REFUSALS
 from ledger.core.backend import Placed
 from ledger.core.envelope import parse_envelope
 from ledger.core.errors import (
     AccessError,
+    BusyError,
     ConflictError,
     InternalError,
     LedgerError,
@@ -42,6 +43,22 @@ if TYPE_CHECKING:
 TARGET = "ledger"  # the home's own one; mirrors are targets of their own
 WAITING = (State.QUEUED, State.SENT)
 KEPT = 256
+
+
+@runtime_checkable
+class Tended(Protocol):
+    """A backend whose entries may go again after they were placed: a chain's."""
+
+    async def tend(self) -> None:
+        """Look once after what this home sent and is not final: what was undone is sent again."""
+        ...
+
+
+async def tend(backend: Backend) -> None:
+    """Look after what this home sent to a chain; nothing to do while another process of the machine writes there, and does so itself."""
+    if isinstance(backend, Tended):
+        with suppress(BusyError):
+            await backend.tend()
 
 
 @dataclass(slots=True)

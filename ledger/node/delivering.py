@@ -6,7 +6,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ledger.client.delivery import TARGET, WAITING, Deliverer, open_journal
+from ledger.client.delivery import TARGET, WAITING, Deliverer, open_journal, tend
 from ledger.client.receipts import ReceiptJudge
 from ledger.core.errors import LedgerError
 from ledger.engine.opening import open_in_thread
@@ -38,6 +38,7 @@ class Delivering:
         self._log = log
         self._journal: Journal | None = None
         self._said: str | None = None
+        self._next = float("-inf")
 
     async def run(self) -> None:
         """Deliver for ever. Nothing that the ledger does ends it."""
@@ -64,6 +65,9 @@ class Delivering:
             self._journal = await open_in_thread(partial(open_journal, self._place.home, self._clock))
         if self._journal is not None and await self._journal.select(WAITING, target=TARGET):
             self._report(await self._deliver(self._journal))
+        if self._journal is not None and self._next <= self._clock.monotonic():
+            self._next = self._clock.monotonic() + self._pace.poll
+            await self._tend()
 
     async def _deliver(self, journal: Journal) -> Delivery:
         receipts = ReceiptJudge(await self._store.read(lambda snapshot: placed_roots(snapshot.connection)))
@@ -72,6 +76,15 @@ class Delivering:
             return await Deliverer(journal, backend, receipts).deliver()
         finally:
             await backend.close()
+
+    async def _tend(self) -> None:
+        """Look after what commands of this home sent to a chain: what a reorganisation took is sent again."""
+        if self._place.url.transport and self._place.settings.passphrase is not None:
+            backend = await self._open()
+            try:
+                await tend(backend)
+            finally:
+                await backend.close()
 
     async def _open(self) -> Backend:
         place = self._place

@@ -11,7 +11,7 @@ from eth_account import Account as EthAccount
 
 from auth.tls import client_context
 from ledger.home.home import Home
-from tests.support.chain_homes import write_account
+from tests.support.chain_homes import PHRASE, configure, write_account
 from tests.support.command import Cli
 from tests.support.direct_story import wait_for
 from tests.support.live import Server, reaches
@@ -126,3 +126,28 @@ def asked(node: Server, path: str) -> tuple[int, dict[str, Any]]:
             return reply.status, await reply.json(content_type=None)
 
     return asyncio.run(ask())
+
+
+def test_what_a_reorganisation_took_is_sent_again_by_the_next_sync(story: DirectStory) -> None:
+    story.publish("admin", "Oslo").good()
+    story.call("anvil_reorg", 1, [])
+    story.read_only("reader")
+    assert story.sites("reader") == []
+    for _ in range(3):  # it is sent, stands in a block, is read
+        story("admin", "sync").good()
+    assert story.sites("admin") == ["Oslo"]
+    story("reader", "sync").good()
+    assert story.sites("reader") == ["Oslo"]
+
+
+def test_what_a_reorganisation_took_is_sent_again_by_the_agent_of_its_home(story: DirectStory) -> None:
+    story.publish("admin", "Oslo").good()
+    configure(story.home("admin").path, passphrase=PHRASE, poll=0.2)
+    agent = Server("node", story.home("admin").path)
+    agent.start()
+    try:
+        story.call("anvil_reorg", 1, [])
+        story.read_only("reader")
+        wait_for(lambda: bool(story("reader", "sync").code == 0 and story.sites("reader")), "Oslo is back")
+    finally:
+        agent.kill()
