@@ -17,7 +17,7 @@ from blockchain_adapters import direct
 from blockchain_adapters.chainfile import total
 from blockchain_adapters.hyperledger.writer import Patience
 from blockchain_adapters.transactions import Parcel
-from ledger.core.errors import ConflictError, InvalidError, LedgerError, NotAllowedError, OutcomeUnknown, UnavailableError
+from ledger.core.errors import BusyError, ConflictError, InvalidError, LedgerError, NotAllowedError, OutcomeUnknown, UnavailableError
 from ledger.engine.journal import State
 from tests.support.chain_writing import states, until
 from tests.support.channel import PACE, Bench
@@ -205,4 +205,17 @@ async def test_of_two_anchors_for_one_size_one_counts(bench: Bench, things: list
     parcel = Parcel(tuple(things[:3]), start=0, size=3, root=bytes(32), note=b"a note")
     results = await asyncio.gather(*(one.carry(parcel) for one in writings), return_exceptions=True)
     assert sum(isinstance(one, (ConflictError, UnavailableError)) for one in results) == 1, results
+    assert await standing(first) == things[:3]
+
+
+async def test_an_anchor_is_not_made_over_one_that_was_not_read(bench: Bench, things: list[bytes]) -> None:
+    first, second = await bench.source(), await bench.source()
+    await asyncio.gather(first.poll(), second.poll())
+    parcel = Parcel(tuple(things[:3]), start=0, size=3, root=bytes(32), note=b"a note")
+    await (await bench.writing(first, patience=QUICK))[0].carry(parcel)
+    writer = bench.writer(second, QUICK)
+    with pytest.raises(BusyError, match="not read yet"):
+        await writer.prepare(parcel)
+    await second.poll()
+    await writer.prepare(parcel)
     assert await standing(first) == things[:3]
