@@ -165,7 +165,7 @@ class LedgerClient(ReadingClient):
         """
         if self.place.foreign or not await self._has_journal():
             return Delivery()
-        if self.place.url.transport and self.place.settings.passphrase is not None:
+        if self.place.url.on_chain and self.place.settings.passphrase is not None:
             await tend(await self.backend())
         journal = (await self._opened_queue()).journal
         if not await journal.select(WAITING, target=TARGET):

@@ -27,7 +27,7 @@ EXAMPLES = (
     "https://HOST:PORT, sqlite:///PATH/ledger.db, ethereum+http://HOST:PORT/0xCONTRACT,"
     " or hyperledger:///PATH/connection.yaml?channel=C&chaincode=N"
 )
-NO_CHAINS = ("https", "sqlite")
+NO_CHAINS = ("https", "http", "sqlite")
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ class Delivering:
 
     async def _tend(self) -> None:
         """Look after what commands of this home sent to a chain: what a reorganisation took is sent again."""
-        if self._place.url.transport and self._place.settings.passphrase is not None:
+        if self._place.url.on_chain and self._place.settings.passphrase is not None:
             backend = await self._open()
             try:
                 await tend(backend)
