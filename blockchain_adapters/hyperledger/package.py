@@ -73,6 +73,11 @@ class Chaincode:
         """Return the package's label."""
         return f"{self.name}_1"
 
+    @property
+    def package_id(self) -> str:
+        """Return the id that peers give the package."""
+        return f"{self.label}:{hashlib.sha256(self.package()).hexdigest()}"
+
     def package(self) -> bytes:
         """Return the package that peers install."""
         connection: dict[str, object] = {"address": self.address, "dial_timeout": "10s", "tls_required": self.tls_ca is not None}
@@ -96,12 +101,11 @@ class Chaincode:
         for one in files(__package__).joinpath(SOURCE).iterdir():
             if not one.name.endswith("_test.go"):
                 create_file(source / one.name, one.read_bytes(), mode=PUBLIC)
-        package = self.package()
-        create_file(folder / PACKAGE, package, mode=PUBLIC)
+        create_file(folder / PACKAGE, self.package(), mode=PUBLIC)
         create_file(folder / FIRST_CALL, self.first_call(), mode=PUBLIC)
-        return f"{self.label}:{hashlib.sha256(package).hexdigest()}"
+        return self.package_id
 
-    def steps(self, package_id: str) -> list[str]:
+    def steps(self) -> list[str]:
         """Return what to type, in the folder: shell commands, with comments that say where and who."""
         tls = "" if self.tls_ca is None else "CHAINCODE_TLS_KEY=server.key CHAINCODE_TLS_CERT=server.pem "
         definition = f"--channelID {self.channel} --name {self.name} --version 1 --sequence 1"
@@ -111,10 +115,10 @@ class Chaincode:
         return [
             f"# Where {self.address} is (Go 1.26 or later):",
             f"(cd {SOURCE} && CGO_ENABLED=0 go build -trimpath -o ../metaledger-chaincode .)",
-            f"{tls}CHAINCODE_ID={package_id} CHAINCODE_SERVER_ADDRESS={self.address} ./metaledger-chaincode",
+            f"{tls}CHAINCODE_ID={self.package_id} CHAINCODE_SERVER_ADDRESS={self.address} ./metaledger-chaincode",
             f"# As an administrator of each organisation ({', '.join(self.msps)}), with its peer in CORE_PEER_ADDRESS:",
             f"peer lifecycle chaincode install {PACKAGE}",
-            f"peer lifecycle chaincode approveformyorg {orderer} {definition} --package-id {package_id}",
+            f"peer lifecycle chaincode approveformyorg {orderer} {definition} --package-id {self.package_id}",
             f"# Once, as an administrator of {self.msps[0]}:",
             f"peer lifecycle chaincode commit {orderer} {definition} {peers}",
             f'peer chaincode invoke {orderer} {call} -c "$(cat {FIRST_CALL})" {peers} --waitForEvent',

@@ -56,10 +56,8 @@ def chaincode(
     one = Chaincode(address, msps, None if tls_ca is None else read_text(tls_ca), channel, name)
     package_id = one.write(out)
     if invocation.form == "json":
-        output.one(
-            {"package_id": package_id, "package": str(out / PACKAGE), "source": str(out / SOURCE), "steps": one.steps(package_id)}, "json"
-        )
+        output.one({"package_id": package_id, "package": str(out / PACKAGE), "source": str(out / SOURCE), "steps": one.steps()}, "json")
     elif invocation.form == "id":
         output.answer(package_id)
     else:
-        output.answer("\n".join([f"cd {out}", *one.steps(package_id)]))
+        output.answer("\n".join([f"cd {out}", *one.steps()]))

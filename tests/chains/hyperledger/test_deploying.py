@@ -65,7 +65,7 @@ async def test_what_is_printed_deploys_the_chaincode(bridge: Bridge, bare: RealN
     port, folder = free_port(), tmp_path / "out"
     one = Chaincode(f"127.0.0.1:{port}", ("Org1MSP", "Org2MSP"))
     package_id = await asyncio.to_thread(one.write, folder)
-    lines = [line for line in one.steps(package_id) if not line.startswith("#")]
+    lines = [line for line in one.steps() if not line.startswith("#")]
     build, run, install, approve, commit, configure, query = lines
     await typed(bare, 0, build, folder)
     assert run.endswith(RUNS)

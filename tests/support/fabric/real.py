@@ -120,9 +120,11 @@ class RealNetwork(Processes):
         """Start an organisation's chaincode, install the package with its address, and approve it."""
         port = free_port()
         package = self.folder / f"chaincode{number}.tgz"
-        package.write_bytes(Chaincode(f"{HOST}:{port}", ()).package())
+        chaincode = Chaincode(f"{HOST}:{port}", ())
+        package.write_bytes(chaincode.package())
         await self._run("peer", "lifecycle", "chaincode", "install", str(package), organisation=number)
         identity = (await self._run("peer", "lifecycle", "chaincode", "calculatepackageid", str(package), organisation=number)).strip()
+        assert identity == chaincode.package_id  # what `create chaincode` says
         program = str(await asyncio.to_thread(built, PROGRAM))
         environment = {"CHAINCODE_ID": identity, "CHAINCODE_SERVER_ADDRESS": f"{HOST}:{port}"}
         self.add(f"chaincode{number}", Part([program], port, self.folder / f"chaincode{number}.log", environment))
