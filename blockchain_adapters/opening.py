@@ -11,6 +11,7 @@ from ledger.core.errors import ConflictError
 from ledger.engine.journal import Journal
 from ledger.engine.signing import placed_roots
 from ledger.engine.store import Store
+from ledger.engine.submissions import Submissions
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from blockchain_adapters.transactions import Chain
     from ledger.core.ports import Clock, Observer
     from ledger.core.trust.roots import PlacedRoot
+    from ledger.engine.submissions import Submission
     from ledger.home.home import Home
 
 
@@ -91,6 +93,19 @@ class HomeWriting:
         await self._release()
 
 
+async def unsettled(path: Path, target: str, clock: Clock) -> list[Submission]:
+    """Return what the journal at `path` sent to a target and is not final; nothing where there is no journal."""
+    if not await asyncio.to_thread(path.exists):
+        return []
+    journal = await asyncio.to_thread(Journal.open, path, clock)
+    try:
+        submissions = Submissions(journal.database, target, clock)
+        await submissions.prepare()
+        return await submissions.unsettled()
+    finally:
+        await asyncio.to_thread(journal.close)
+
+
 def _open_journal(path: Path, clock: Clock) -> Journal:
     path.parent.mkdir(mode=0o700, exist_ok=True)
     try:
@@ -99,4 +114,4 @@ def _open_journal(path: Path, clock: Clock) -> Journal:
         return Journal.open(path, clock)
 
 
-__all__ = ["HomeWriting", "is_direct", "known_roots"]
+__all__ = ["HomeWriting", "is_direct", "known_roots", "unsettled"]

@@ -11,9 +11,8 @@ from blockchain_adapters.ethereum.nonces import NonceGapError, NonceUsedError
 from blockchain_adapters.ethereum.refusals import NoFundsError
 from blockchain_adapters.ethereum.sight import see
 from blockchain_adapters.ethereum.ticket import parse_ticket
+from blockchain_adapters.opening import unsettled
 from ledger.core.errors import LedgerError, NotAllowedError
-from ledger.engine.journal import Journal
-from ledger.engine.submissions import Submissions
 
 if TYPE_CHECKING:
     from blockchain_adapters.ethereum.backend import EthereumSource
@@ -57,15 +56,7 @@ async def count_underway(source: EthereumSource, home: Home, clock: Clock) -> in
 
 async def underway(source: EthereumSource, home: Home, clock: Clock) -> list[Ticket]:
     """Return the transactions of a home that were sent and are not final."""
-    if not await asyncio.to_thread(home.journal.exists):
-        return []
-    journal = await asyncio.to_thread(Journal.open, home.journal, clock)
-    try:
-        submissions = Submissions(journal.database, source.target, clock)
-        await submissions.prepare()
-        return [parse_ticket(one.ticket) for one in await submissions.unsettled()]
-    finally:
-        await asyncio.to_thread(journal.close)
+    return [parse_ticket(one.ticket) for one in await unsettled(home.journal, source.target, clock)]
 
 
 async def _problem(source: EthereumSource, facts: dict[str, object], tickets: list[Ticket], sight: Sight) -> LedgerError | None:

@@ -24,7 +24,7 @@ from blockchain_adapters.hyperledger.source import FabricSource
 from blockchain_adapters.hyperledger.writer import Writer
 from blockchain_adapters.mirrorbackend import MirrorBackend
 from blockchain_adapters.mirroring import Terms
-from blockchain_adapters.opening import HomeWriting, is_direct, known_roots
+from blockchain_adapters.opening import HomeWriting, is_direct, known_roots, unsettled
 from blockchain_adapters.submit import Pace
 from ledger.core.errors import NotFoundError, UsageError
 
@@ -165,8 +165,14 @@ class HyperledgerScheme:
 def open_direct(source: FabricSource, network: str, context: BackendContext, roots: Sequence[PlacedRoot] = ()) -> DirectBackend:
     """Return the log of `network` as ordered by the channel, whatever stands there yet."""
     found = DirectBackend(source, network, partial(open_writing, source, context), roots=roots)
+    found.outstanding = partial(_count_underway, source, context)
     found.describe_payer = partial(describe_payer, source, context.home)
     return found
+
+
+async def _count_underway(source: FabricSource, context: BackendContext) -> int:
+    """Return how many transactions of a home are not final."""
+    return len(await unsettled(context.home.journal, source.target, context.clock))
 
 
 scheme = HyperledgerScheme()

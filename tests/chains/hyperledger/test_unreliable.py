@@ -15,17 +15,26 @@ import pytest
 
 from blockchain_adapters import direct
 from blockchain_adapters.chainfile import total
+from blockchain_adapters.directbackend import DirectBackend
+from blockchain_adapters.hyperledger.backend import scheme
+from blockchain_adapters.hyperledger.identity import adopt_identity
 from blockchain_adapters.hyperledger.writer import Patience
 from blockchain_adapters.transactions import Parcel
 from ledger.core.errors import BusyError, ConflictError, InvalidError, LedgerError, NotAllowedError, OutcomeUnknown, UnavailableError
 from ledger.engine.journal import State
+from ledger.home.backends import BackendContext
+from ledger.home.clock import SystemClock
+from ledger.home.home import Home
+from ledger.home.settings import Settings
+from ledger.home.url import parse_ledger_url
 from tests.support.chain_writing import states, until
-from tests.support.channel import PACE, Bench
+from tests.support.channel import PACE, Bench, ledger_url, write_identity
 from tests.support.fabric.shape import MSP
-from tests.support.small_network import SmallNetwork
+from tests.support.small_network import Heard, SmallNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
     from blockchain_adapters.hyperledger.source import FabricSource
     from blockchain_adapters.opening import HomeWriting
@@ -219,3 +228,43 @@ async def test_an_anchor_is_not_made_over_one_that_was_not_read(bench: Bench, th
     await second.poll()
     await writer.prepare(parcel)
     assert await standing(first) == things[:3]
+
+
+@pytest.mark.fabric_standin
+async def test_what_a_home_left_under_way_is_looked_after_when_it_is_opened_again(
+    standin: StandIn, tmp_path: Path, things: list[bytes]
+) -> None:
+    url = parse_ledger_url(ledger_url(standin, tmp_path))
+    home = Home(tmp_path / "home")
+    await asyncio.to_thread(home.create)
+    await asyncio.to_thread(adopt_identity, write_identity(standin, tmp_path), home.keys / "fabric.id")
+    context = BackendContext(home, Settings(), SystemClock(), Heard())
+    first = await scheme.begin(url, context, "00" * 32)
+    await standin.strike("before", phase="submit", count=100)
+    task = asyncio.create_task(first.append(things[:3]))
+    backend = await scheme.begin(url, context, "00" * 32)
+    assert isinstance(backend, DirectBackend)
+
+    async def sent() -> bool:
+        assert backend.outstanding is not None
+        with suppress(LedgerError):  # the journal is being made
+            return await backend.outstanding() > 0
+        return False
+
+    await until(sent, "a transaction on its way")
+    await first.close()
+    with pytest.raises(LedgerError):
+        await task
+    await standin.spare()
+
+    async def gone() -> bool:
+        assert backend.outstanding is not None
+        await backend.catch_up()
+        await backend.tend()
+        return not await backend.outstanding()
+
+    await until(gone, "the end of it")
+    source = backend.source
+    unpacked = source.kept.unpacked
+    assert await source.kept.read(lambda connection: direct.read_places(connection, unpacked, 0, 9)) == things[:3]
+    await backend.close()
