@@ -22,28 +22,32 @@ R = TypeVar("R")
 
 def run_to_end(work: Coroutine[Any, Any, R]) -> R:
     """Run it in an event loop of its own. Raises KeyboardInterrupt when it was interrupted."""
-    whole = _heeding(work)
+    whole, before = _heeding(work), signal.getsignal(signal.SIGINT)
     try:
         with closing(whole), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(whole)
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
 
 
 async def _heeding(work: Coroutine[Any, Any, R]) -> R:
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         return await work  # nobody is heard here
-    loop, task, pressed = asyncio.get_running_loop(), asyncio.current_task(), False
+    loop, task, pressed, over = asyncio.get_running_loop(), asyncio.current_task(), False, False
 
     def press(_number: int, _frame: object) -> None:
         nonlocal pressed
         if pressed or task is None:
             raise KeyboardInterrupt
         pressed = True
-        loop.call_soon_threadsafe(task.cancel)
+        if not over:  # else the loop is closing, and waits for threads that end
+            loop.call_soon_threadsafe(task.cancel)
 
-    before = signal.signal(signal.SIGINT, press)
+    signal.signal(signal.SIGINT, press)
     try:
         return await work
     finally:
-        signal.signal(signal.SIGINT, before)
+        over = True

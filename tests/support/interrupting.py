@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 from tests.support.command import PROGRAM, Cli, clean
@@ -70,7 +71,8 @@ def _wait(process: subprocess.Popen[bytes], true: Callable[[], bool]) -> None:
 def interrupted(case: Case, moment: Callable[[subprocess.Popen[bytes], Path], None], folder: Path) -> int:
     """Run the command, interrupt it at the moment, and return its exit code."""
     words = [*PROGRAM, "--home", str(case.cli.home), *case.words]
-    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean({}))
+    with TemporaryFile() as out:  # a pipe that nobody reads would hold it up
+        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE, env=clean({}))
     moment(process, folder)
     process.send_signal(signal.SIGINT)
     _, raw = process.communicate(timeout=PATIENCE_SECONDS)
