@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Self
 
 from blockchain_adapters import direct, mirror
 from blockchain_adapters.submit import Submitter
-from ledger.core.errors import ConflictError
 from ledger.engine.journal import Journal
 from ledger.engine.signing import placed_roots
 from ledger.engine.store import Store
@@ -108,10 +107,7 @@ async def unsettled(path: Path, target: str, clock: Clock) -> list[Submission]:
 
 def _open_journal(path: Path, clock: Clock) -> Journal:
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    try:
-        return Journal.open(path, clock, create=not path.exists())
-    except ConflictError:  # another process of this home made it just now
-        return Journal.open(path, clock)
+    return Journal.at(path, clock)
 
 
 __all__ = ["HomeWriting", "is_direct", "known_roots", "unsettled"]

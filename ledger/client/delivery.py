@@ -8,8 +8,6 @@ a dead letter that says why and holds nobody up.
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -30,15 +28,12 @@ from ledger.core.errors import (
 )
 from ledger.core.limits import LIMITS
 from ledger.engine.journal import Journal, Operation, State
-from ledger.home.files import sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ledger.client.publishing import ReceiptCheck
     from ledger.core.backend import Backend, Refused
-    from ledger.core.ports import Clock
-    from ledger.home.home import Home
 
 TARGET = "ledger"  # the home's own one; mirrors are targets of their own
 WAITING = (State.QUEUED, State.SENT)
@@ -79,20 +74,6 @@ class Delivery:
 
 def _count(number: int) -> str:
     return f"{number} {'operation' if number == 1 else 'operations'}"
-
-
-def open_journal(home: Home, clock: Clock) -> Journal:
-    """Open the journal of a home, made if there is none yet (blocking). Two processes that make it at once get one."""
-    if not home.journal.exists():
-        draft = home.journal.with_name(f".journal.{secrets.token_hex(8)}")
-        try:
-            Journal.open(draft, clock, create=True).close()
-            with suppress(FileExistsError):
-                os.link(draft, home.journal)
-        finally:
-            draft.unlink(missing_ok=True)
-        sync_directory(home.path)
-    return Journal.open(home.journal, clock)
 
 
 class Deliverer:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Self
 from ledger.client.changes import Watched, changes
 from ledger.client.checking import verify_snapshot
 from ledger.client.copy import open_copy
-from ledger.client.delivery import open_journal
 from ledger.client.indexing import change_index, explain_query, list_indexes
 from ledger.client.kinds import Kinds
 from ledger.client.past import Compared, Rights, compare, rights_at
@@ -24,6 +23,7 @@ from ledger.client.report import describe, freshness
 from ledger.core.errors import NotFoundError, ProofError, StaleError, UnsupportedError, UsageError
 from ledger.core.trust.good import parse_claim
 from ledger.engine.indexes import IndexChange
+from ledger.engine.journal import Journal
 from ledger.engine.opening import open_in_thread
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class ReadingClient:
         if self.place.foreign:
             raise UsageError("the queue of a home is for its own ledger", advice="Leave --ledger out.")
         if self._queue is None:
-            journal = await open_in_thread(partial(open_journal, self.place.home, self.place.clock))
+            journal = await open_in_thread(partial(Journal.at, self.place.home.journal, self.place.clock))
             self._stack.push_async_callback(asyncio.to_thread, journal.close)
             self._queue = Queue(journal, self.reader)
         return self._queue

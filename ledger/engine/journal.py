@@ -7,6 +7,9 @@ is found by its digest, or known not to be there. A dead letter stays visible an
 
 from __future__ import annotations
 
+import os
+import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -14,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ledger.core.errors import ConflictError, NotFoundError
 from ledger.core.limits import LIMITS
 from ledger.engine.database import Database, Schema
+from ledger.home.files import sync_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -98,6 +102,20 @@ class Journal:
     def open(cls, path: Path, clock: Clock, *, create: bool = False) -> Journal:
         """Open the journal at `path`; with `create`, make it. Raises as `Database` does."""
         return cls(Database(path, SCHEMA, create=create, readers=1), clock)
+
+    @classmethod
+    def at(cls, path: Path, clock: Clock) -> Journal:
+        """Open the journal at `path`, made whole if there is none yet: two processes that make it at once get one."""
+        if not path.exists():
+            draft = path.with_name(f".{path.stem}.{secrets.token_hex(8)}")
+            try:
+                cls.open(draft, clock, create=True).close()
+                with suppress(FileExistsError):
+                    os.link(draft, path)
+            finally:
+                draft.unlink(missing_ok=True)
+            sync_directory(path.parent)
+        return cls.open(path, clock)
 
     @property
     def database(self) -> Database:

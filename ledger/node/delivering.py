@@ -6,9 +6,10 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ledger.client.delivery import TARGET, WAITING, Deliverer, open_journal, tend
+from ledger.client.delivery import TARGET, WAITING, Deliverer, tend
 from ledger.client.receipts import ReceiptJudge
 from ledger.core.errors import LedgerError
+from ledger.engine.journal import Journal
 from ledger.engine.opening import open_in_thread
 from ledger.engine.signing import placed_roots
 from ledger.home.backends import BackendContext, open_ledger
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from ledger.client.place import Place
     from ledger.core.backend import Backend
     from ledger.core.ports import Clock
-    from ledger.engine.journal import Journal
     from ledger.engine.store import Store
     from ledger.http.logs import EventLog
     from ledger.node.following import Pace
@@ -62,7 +62,7 @@ class Delivering:
 
     async def _once(self) -> None:
         if self._journal is None and await asyncio.to_thread(self._place.home.journal.exists):
-            self._journal = await open_in_thread(partial(open_journal, self._place.home, self._clock))
+            self._journal = await open_in_thread(partial(Journal.at, self._place.home.journal, self._clock))
         if self._journal is not None and await self._journal.select(WAITING, target=TARGET):
             self._report(await self._deliver(self._journal))
         if self._journal is not None and self._next <= self._clock.monotonic():

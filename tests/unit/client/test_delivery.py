@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ledger.client.delivery import TARGET, Deliverer, Delivery, open_journal
+from ledger.client.delivery import TARGET, Deliverer, Delivery
 from ledger.core.backend import Entries, Head, Placed, Refused, Traits
 from ledger.core.envelope import parse_envelope
 from ledger.core.errors import (
@@ -90,7 +90,7 @@ class Check:
 
 @pytest.fixture
 async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
-    opened = await asyncio.to_thread(open_journal, Home(tmp_path), TurnedClock())
+    opened = await asyncio.to_thread(Journal.at, tmp_path / "journal.db", TurnedClock())
     await opened.add_many(TARGET, TWO)
     yield opened
     await asyncio.to_thread(opened.close)
@@ -192,7 +192,7 @@ async def test_what_a_cancelled_delivery_sent_stays_sent(journal: Journal) -> No
 async def test_a_journal_that_two_make_at_once_is_one(tmp_path: Path) -> None:
     home = Home(tmp_path / "new")
     await asyncio.to_thread(home.path.mkdir)
-    opened = await asyncio.gather(*(asyncio.to_thread(open_journal, home, TurnedClock()) for _ in range(4)))
+    opened = await asyncio.gather(*(asyncio.to_thread(Journal.at, home.journal, TurnedClock()) for _ in range(4)))
     added: list[Operation] = [await one.add(TARGET, "d", b"") for one in opened]
     assert len({one.number for one in added}) == 1
     for one in opened:

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ledger.client.answers import Published
-from ledger.client.delivery import open_journal
 from ledger.client.outstanding import UNQUEUED, JournalSlips, settle
 from ledger.client.publishing import is_answered
 from ledger.core.errors import BusyError, InternalError, LedgerError, NotAllowedError, OutcomeUnknown, ProofError, VersionMismatchError
 from ledger.engine.genesis import create_log
-from ledger.engine.journal import State
+from ledger.engine.journal import Journal, State
 from ledger.engine.store import Store
-from ledger.home.home import Home
 from tests.support.small_network import SmallNetwork, TurnedClock, key
 
 if TYPE_CHECKING:
@@ -24,12 +22,11 @@ if TYPE_CHECKING:
 
     from ledger.core.canonical import JSONObject
     from ledger.core.envelope import Envelope
-    from ledger.engine.journal import Journal
 
 
 @pytest.fixture
 async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
-    opened = await asyncio.to_thread(open_journal, Home(tmp_path), TurnedClock())
+    opened = await asyncio.to_thread(Journal.at, tmp_path / "journal.db", TurnedClock())
     yield opened
     await asyncio.to_thread(opened.close)
 
