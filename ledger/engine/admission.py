@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from ledger.core.ports import Signer
     from ledger.core.root import Root
     from ledger.core.state import Accepted, Record
-    from ledger.engine.signatures import Checked
     from ledger.engine.transaction import Transaction
 
 
@@ -80,10 +79,10 @@ def is_way_back(request: Sequence[Envelope | FormatError]) -> bool:
 class Admission:
     """One batch on its way into one transaction."""
 
-    def __init__(self, transaction: Transaction, checked: Checked, may_grow: Callable[[Transaction], bool]) -> None:
+    def __init__(self, transaction: Transaction, check: Check, may_grow: Callable[[Transaction], bool]) -> None:
         """`may_grow` is asked after each root: whether the log could take one more entry and be signed."""
         self._transaction = transaction
-        self._checked = checked
+        self._check = check
         self._may_grow = may_grow
         self._rules = Rulebook(transaction.view)
         self._ended = False
@@ -110,10 +109,9 @@ class Admission:
         if request.expected_size is not None and not size - unseen <= request.expected_size <= size:
             request.failed = SizeMismatchError(f"the log has {size} entries, not {request.expected_size}", size=size)
             return
-        check = self._checked.checker(request.good)
-        request.outcomes = [Refused(one) if isinstance(one, FormatError) else self._admit(one, check) for one in request.envelopes]
+        request.outcomes = [Refused(one) if isinstance(one, FormatError) else self._admit(one) for one in request.envelopes]
 
-    def _admit(self, envelope: Envelope, check: Check) -> Placed | Refused:
+    def _admit(self, envelope: Envelope) -> Placed | Refused:
         statement = envelope.statement
         if statement.kind == ROOT and (misplaced := self._misplaced(statement)) is not None:
             return Refused(misplaced)
@@ -122,7 +120,7 @@ class Admission:
         if self._ended:
             return Refused(NotReadyError("a new root ends this order, or closes the log keys of this home"))
         index = self._transaction.size
-        verdict = judge(self._transaction.view, envelope, index, check=check)
+        verdict = judge(self._transaction.view, envelope, index, check=self._check)
         if isinstance(verdict, Void):
             # A replay is void in any case, so only here is it worth asking whether the statement stands already.
             known = self._placed.get(statement.digest)
@@ -190,7 +188,7 @@ class Admission:
         prev = None if last is None else last.digest
         statement = Statement(view.network or "", "put", MARK, MARK, prev, signer.public.keyid, time, body)
         envelope = sign(statement, [signer])
-        verdict = judge(view, envelope, self._transaction.size, check=self._checked.checker(NONE))
+        verdict = judge(view, envelope, self._transaction.size, check=self._check)
         if isinstance(verdict, Void):
             raise InternalError(f"the log's own mark would be void: {verdict.reason}")
         self._place(envelope, verdict)

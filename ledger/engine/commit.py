@@ -9,18 +9,15 @@ from typing import TYPE_CHECKING
 from ledger.engine.admission import Admission, is_way_back
 from ledger.engine.forkguard import CONTINUED, RESTORED
 from ledger.engine.receipts import NewNodes
+from ledger.engine.signatures import NONE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ledger.core.note import Note
     from ledger.engine.admission import Request
     from ledger.engine.signatures import Checked
     from ledger.engine.signing import GuardedClock, NoteSigner
     from ledger.engine.store import Store
     from ledger.engine.transaction import Transaction
-
-    More = Callable[[], list[Request]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +54,14 @@ class Committer:
         self.state_roots: dict[int, str] = {}
         self._time: int | None = None  # what the newest batch stored for the clock line
 
-    def commit(self, batch: list[Request], more: More = list) -> Committed | None:
+    def commit(self, batch: list[Request]) -> Committed | None:
         """Sequence a batch and fill in its outcomes; None when nothing of it was placed. Memory follows only when the COMMIT stands.
 
-        `more` is asked when all are judged: it adds requests to the batch and returns them, or none when it is to be committed.
         Raises OutcomeUnknown when the COMMIT failed; any other error means that nothing of the batch is stored.
         """
         before = self._signer.roots
         try:
-            committed = self._store.transact(partial(self._place, batch, more))
+            committed = self._store.transact(partial(self._place, batch))
         except NothingPlacedError:
             return None
         except BaseException:
@@ -74,7 +70,7 @@ class Committer:
         self._time = committed.time
         return committed
 
-    def _place(self, batch: list[Request], more: More, transaction: Transaction) -> Committed:
+    def _place(self, batch: list[Request], transaction: Transaction) -> Committed:
         """Do all but the COMMIT, which follows. A crash or an error anywhere here leaves the log as it was.
 
         Callers then get no answer, or the error; what they sent is nowhere, and they may send it again.
@@ -82,16 +78,14 @@ class Committer:
         # 1. The transaction is open and the head row equals the head in memory, or Transaction had refused to begin. A mark first
         #    when the last is over 60 s old. The time for the clock line is taken here, so that COMMIT stores it before it leaves.
         start, time = transaction.size, self._clock.time()
-        admission = Admission(transaction, self._checked, self._may_grow)
+        check = self._checked.checker(NONE.union(*(request.good for request in batch)))
+        admission = Admission(transaction, check, self._may_grow)
         if self._signer.roots and not is_way_back(batch[0].envelopes):
             admission.mark(self._signer.root, self._signer.keys.mark, time, self.state_roots)
         # 2. Judge each against what the batch has changed so far. Duplicates and refusals are answered and change nothing.
-        group = batch
-        while group:
-            admission.prepare(group)
-            for request in group:
-                admission.admit(request)
-            group = more()
+        admission.prepare(batch)
+        for request in batch:
+            admission.admit(request)
         if admission.placed == 0:
             raise NothingPlacedError
         # 3. Versions and look-ups were written as entries were accepted; now the entries and the nodes that they complete.

@@ -16,6 +16,7 @@ from ledger.core.envelope import Envelope
 from ledger.core.errors import AlarmError, FormatError, InternalError, LedgerError, NotReadyError, OutcomeUnknown, TooLargeError
 from ledger.core.limits import LIMITS
 from ledger.engine.admission import Request, is_way_back, read_envelope
+from ledger.engine.ahead import Ahead
 from ledger.engine.commit import Committed, Committer
 from ledger.engine.feed import Feed
 from ledger.engine.forkguard import ForkGuard
@@ -25,7 +26,7 @@ from ledger.engine.receipts import add_receipts
 from ledger.engine.signatures import NONE, THREADS, WORTH_IT, Checked, Good
 from ledger.engine.signing import GuardedClock, NoteSigner, SequencerKeys, Witnesses
 from ledger.engine.stateroots import StateRoots
-from ledger.engine.waiting import Latecomers, WaitingRequests
+from ledger.engine.waiting import WaitingRequests
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     Placing = asyncio.Future[list[Placed | Refused]]
 
 HEAD_FILE = "head.json"
+WINDOW_SECONDS, WINDOWS = 0.001, 6
+HALVES_FROM, PATIENCE = 16, 3  # callers who are worth two batches; windows without anybody coming back after which one goes on
 FEW, MANY = 8, 128  # receipts from the store, and from memory, up to which a thread costs more than they do
 
 
@@ -71,8 +74,9 @@ class Sequencer:
         self._reading = asyncio.Semaphore(THREADS)  # more threads would only keep the event loop waiting
         self._wake = asyncio.Event()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="verify")
-        self._before = 0  # how many requests the newest batch had
-        self._announcing = False
+        self._ahead = Ahead(self._checked, self._pool)
+        self._crowded = self._elsewhere = False
+        self._enough = 1
         self._task: asyncio.Task[None] | None = None
         self._closing = False
         self._stopped: LedgerError | None = None
@@ -120,11 +124,12 @@ class Sequencer:
         self._pool.shutdown(wait=False)
 
     def serve_elsewhere(self) -> None:
-        """Know from now on that another process answers the callers, and pushes back those there is no room for.
+        """Know from now on that another process answers the callers while this one commits, and pushes back those there is no room for.
 
         What comes from it is taken, always. Bulk that is read in a thread arrives after small requests that were sent later, so the rule
         that keeps some room from bulk, applied again here, would push back what has its place already.
         """
+        self._elsewhere = True
         self._queue.bounded = False
 
     @property
@@ -211,15 +216,11 @@ class Sequencer:
 
     def _put(self, request: Request) -> Placing:
         self._queue.put(request)
-        self._wake.set()
-        if not self._announcing:  # many come in one turn of the event loop, and waking the writer for each would cost more than it gains
-            self._announcing = True
-            asyncio.get_running_loop().call_soon(self._announce)
+        if len(self._queue) >= self._enough:
+            self._wake.set()
+        if self._crowded:
+            self._ahead.put(request)
         return request.future
-
-    def _announce(self) -> None:
-        self._announcing = False
-        self._queue.announce()
 
     def require_room(self, count: int) -> None:
         """Raise BusyError when a request of so many entries would be pushed back now, so that nobody reads it for nothing."""
@@ -246,24 +247,53 @@ class Sequencer:
     # -- the one task that signs ---------------------------------------------------------------------------------
 
     async def _run(self) -> None:
+        before = others = 0
         while self._queue or not self._closing:
             if not self._queue:
                 await self._idle()
                 continue
-            batch = self._queue.take()
+            most = await self._gather(before, others) if before > 1 else LIMITS.batch_entries
+            batch = self._queue.take(most)
+            self._ahead.forget(batch)
+            before = len(batch)
+            self._crowded = before > 1
             if self._guard.risk is not None:
                 batch = self._only_way_back(batch)
             if self._stopped is not None:
                 _fail(batch, NotReadyError(f"the sequencer stopped: {self._stopped.message}"))
             elif batch:
                 await self._sequence(batch)
-            self._before = len(batch)
+            others = len(self._queue)
 
     def _only_way_back(self, batch: list[Request]) -> list[Request]:
         """Refuse what may not be signed at a fork risk; return the root that would end it, if there is one."""
         found = [one for one in batch if is_way_back(one.envelopes)][:1]
         _fail([one for one in batch if one not in found], self._guard.error())
         return found
+
+    async def _gather(self, before: int, others: int) -> int:
+        """Wait for those who were answered just now: while more come back, until as many are here as were in the batch `before`.
+
+        Where callers are answered elsewhere while this commits, half of all are enough and no more are taken, `others` being those who
+        waited when the batch was answered: so each half is answered while the other is committed. Return how many requests to take.
+        """
+        halves = self._elsewhere and before + others >= HALVES_FROM
+        self._enough = (before + others + 1) // 2 if halves else before
+        still, patience = 0, PATIENCE if halves else 1
+        for _ in range(WINDOWS):
+            waiting = len(self._queue)
+            if halves and waiting >= self._enough:
+                break
+            self._wake.clear()
+            alarm = asyncio.get_running_loop().call_later(WINDOW_SECONDS, self._wake.set)
+            await self._wake.wait()
+            alarm.cancel()
+            still = 0 if len(self._queue) > waiting else still + 1
+            if len(self._queue) >= self._enough or still == patience:
+                break
+        most = self._enough if halves else LIMITS.batch_entries
+        self._enough = 1
+        return most
 
     async def _idle(self) -> None:
         """Wait for a request; renew the clock line when it is due."""
@@ -282,10 +312,9 @@ class Sequencer:
                 self._stop(error)
 
     async def _sequence(self, batch: list[Request]) -> None:
-        began, stands, taken = self._clock.monotonic(), False, len(batch)
-        late = Latecomers(self._queue, batch, self._before)
+        began, stands = self._clock.monotonic(), False
         try:
-            committed = await self.store.run(partial(self._committer.commit, batch, partial(self._let_in, late)))
+            committed = await self.store.run(partial(self._committer.commit, batch))
             stands = True
             if committed is not None:
                 await self._outlet.leave(committed)
@@ -307,12 +336,7 @@ class Sequencer:
             _fail(batch, OutcomeUnknown(failure.message, operation="commit"))
         else:
             _resolve(batch)
-        self._queue.release(sum(len(one.envelopes) for one in batch[taken:]))
         self._event("batch", entries=sum(len(one.envelopes) for one in batch), seconds=self._clock.monotonic() - began)
-
-    def _let_in(self, late: Latecomers) -> list[Request]:
-        """Ask for more requests, in the writer thread. At a fork risk nobody follows those who are in."""
-        return late() if self._guard.risk is None else []
 
     async def _continue(self) -> None:
         """Sign on: a root took the log up again where it was lost."""

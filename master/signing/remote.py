@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ledger.home.lock import WriterLock
 
 END_SECONDS = 10.0
-AT_ONCE = 4  # callers who are answered in one turn of the event loop
+AT_ONCE = 8  # callers who are answered in one turn of the event loop
 PROGRAM = "import sys; sys.path[:] = {path!r}; from master.signing.process import main; main({end}, {lock})"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,9 +13,8 @@ from ledger.core.errors import BusyError, NotReadyError, OutcomeUnknown, SizeMis
 from ledger.core.limits import LIMITS
 from ledger.core.note import parse_note
 from ledger.core.receipt import parse_receipt, verify_proof
-from ledger.engine.admission import Admission, Request
 from ledger.engine.signing import log_vkey
-from ledger.engine.waiting import FOR_SMALL, Latecomers, WaitingRequests
+from ledger.engine.waiting import FOR_SMALL
 from tests.support.running_log import RunningLog, running_log
 from tests.support.small_network import ORIGIN, key
 
@@ -125,47 +123,15 @@ async def test_what_another_process_made_room_for_is_never_pushed_back(log: Runn
     assert {type(one) for results in await asyncio.gather(*bulk) for one in results} == {Refused}
 
 
-async def test_who_comes_while_a_batch_is_judged_shares_its_commit(log: RunningLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, second = log.network.things(2)
-    loop, came = asyncio.get_running_loop(), threading.Event()
-    late: list[asyncio.Future[list[Placed | Refused]]] = []
-    judge = Admission.admit
-
-    def come() -> None:
-        late.append(log.sequencer.submit([second.entry]))
-        came.set()
-
-    def admit(admission: Admission, request: Request) -> None:
-        if not late:
-            loop.call_soon_threadsafe(come)
-            assert came.wait(10)
-        judge(admission, request)
-
-    monkeypatch.setattr(Admission, "admit", admit)
-    placed = [*await log.sequencer.append([first]), *await late[0]]
-    assert [one.index for one in placed if isinstance(one, Placed)] == [log.head.size - 2, log.head.size - 1]
-    receipts = [parse_receipt(one.receipt) for one in placed if isinstance(one, Placed) and one.receipt is not None]
-    assert [verify_proof(one).size for one in receipts] == [log.head.size] * 2
-    assert [facts["entries"] for name, facts in log.heard.events if name == "sequencer.batch"] == [2]
-    assert log.sequencer.waiting == 0
-
-
-async def test_a_failure_answers_those_who_came_late_too(log: RunningLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, second = log.network.things(2)
-    more = Latecomers.__call__
-
-    def come_and_fail(latecomers: Latecomers) -> list[Request]:
-        found = more(latecomers)
-        if not found:
-            raise ZeroDivisionError
-        return found
-
-    monkeypatch.setattr(Latecomers, "__call__", come_and_fail)
-    monkeypatch.setattr(WaitingRequests, "take", lambda queue: queue.take_small(1, LIMITS.batch_bytes))
-    tasks = [asyncio.create_task(log.sequencer.append([one])) for one in (first, second)]
-    results = await asyncio.gather(*tasks, return_exceptions=True)
-    assert [type(one) for one in results] == [OutcomeUnknown] * 2
-    assert log.store.read_now(lambda snapshot: snapshot.head().size) == log.head.size
+@pytest.mark.parametrize(("elsewhere", "batches"), [(True, [20, 10, 10]), (False, [20, 20])])
+async def test_half_of_all_are_committed_while_the_other_half_is_answered_elsewhere(
+    log: RunningLog, elsewhere: bool, batches: list[int]
+) -> None:
+    if elsewhere:
+        log.sequencer.serve_elsewhere()
+    for start in (0, 20):
+        await asyncio.gather(*(log.sequencer.append([one]) for one in log.network.things(20, start)))
+    assert [facts["entries"] for name, facts in log.heard.events if name == "sequencer.batch"] == batches
 
 
 async def test_a_root_of_an_unknown_fold_is_refused(log: RunningLog) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 
 from ledger.core.errors import BusyError, FormatError
 from ledger.core.limits import LIMITS
 from ledger.engine.admission import Request
-from ledger.engine.waiting import FOR_SMALL, SMALL, Latecomers, WaitingRequests
+from ledger.engine.waiting import FOR_SMALL, SMALL, WaitingRequests
 
 BULK = LIMITS.queue - FOR_SMALL
 
@@ -85,48 +84,3 @@ def test_a_queue_whose_room_another_made_takes_all() -> None:
     queue.reserve(LIMITS.queue)
     queue.reserve(1)
     assert queue.entries == LIMITS.queue + 1
-
-
-async def test_latecomers_join_a_batch_while_somebody_is_missing() -> None:
-    queue, batch = WaitingRequests(), [request(1)]
-    late = Latecomers(queue, batch, expected=3)
-    one, other = request(1), request(1)
-    queue.put(one)
-    assert late() == [one]
-    queue.put(other)
-    assert late() == [other]
-    assert batch[1:] == [one, other]
-    assert late() == []
-
-
-async def test_who_is_waited_for_is_heard_of_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ledger.engine.waiting.WINDOW_SECONDS", 600.0)
-    monkeypatch.setattr("ledger.engine.waiting.PATIENCE_SECONDS", 600.0)
-    queue, one = WaitingRequests(), request(1)
-    judging = asyncio.create_task(asyncio.to_thread(Latecomers(queue, [request(1)], expected=2)))
-    await asyncio.sleep(0)
-    queue.put(one)
-    queue.announce()
-    assert await judging == [one]
-
-
-async def test_a_batch_whose_time_is_over_waits_for_nobody() -> None:
-    queue, one = WaitingRequests(), request(1)
-    queue.put(one)
-    queue.await_small(2, time.monotonic())  # to wait would be a blocking call, which fails in an event loop
-    assert queue.take() == [one]
-
-
-async def test_bulk_and_what_a_batch_cannot_hold_wait_for_the_next() -> None:
-    queue, batch = WaitingRequests(), [request(LIMITS.batch_entries - 1)]
-    late = Latecomers(queue, batch, expected=0)
-    bulk, fits, more = request(SMALL + 1), request(1), request(1)
-    for one in (bulk, fits, more):
-        queue.reserve(len(one.envelopes))
-        queue.put(one)
-    assert late() == [fits]
-    assert late() == []
-    assert len(queue) == 2
-    queue.release(len(fits.envelopes))
-    assert queue.take() == [more, bulk]
-    assert queue.entries == 0
