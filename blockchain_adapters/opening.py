@@ -6,7 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING, Self
 
 from blockchain_adapters import direct, mirror
+from blockchain_adapters.mirrorbackend import MirrorBackend
 from blockchain_adapters.submit import Submitter
+from ledger.core.errors import NotFoundError
 from ledger.engine.journal import Journal
 from ledger.engine.signing import placed_roots
 from ledger.engine.store import Store
@@ -17,11 +19,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from blockchain_adapters.chainbackend import Source
+    from blockchain_adapters.directbackend import DirectBackend
     from blockchain_adapters.submit import Pace
     from blockchain_adapters.transactions import Chain
+    from ledger.core.backend import Backend
     from ledger.core.ports import Clock, Observer
     from ledger.core.trust.roots import PlacedRoot
     from ledger.engine.submissions import Submission
+    from ledger.home.backends import BackendContext
     from ledger.home.home import Home
 
 
@@ -36,7 +41,7 @@ def known_roots(home: Home) -> list[PlacedRoot]:
         store.close()
 
 
-async def is_direct(source: Source, network: str, roots: Sequence[PlacedRoot]) -> bool | None:
+async def _is_direct(source: Source, network: str, roots: Sequence[PlacedRoot]) -> bool | None:
     """Tell whether the contract orders the log of `network`, or mirrors it (False); None when it holds nothing of it yet."""
     if roots and direct.is_here(roots[-1].root.order, source.here):
         return True
@@ -55,6 +60,30 @@ async def is_direct(source: Source, network: str, roots: Sequence[PlacedRoot]) -
         await source.poll(enough=enough)
         found = await decided()
     return found
+
+
+async def open_log(
+    source: Source, context: BackendContext, network: str, direct_of: Callable[[Sequence[PlacedRoot]], DirectBackend]
+) -> Backend:
+    """Return the log of `network` in an open source, by `direct_of` when it is ordered there, else as a mirror.
+
+    Raises what keeps it from being read; the source is closed then.
+    """
+    try:
+        roots = await asyncio.to_thread(known_roots, context.home)
+        if await _is_direct(source, network, roots):
+            return direct_of(roots)
+    except BaseException:
+        await source.close()
+        raise
+    return MirrorBackend(source, network, roots=roots)
+
+
+def pinned_network(context: BackendContext) -> str:
+    """Return the network that the context's home belongs to. NotFoundError when it belongs to none."""
+    if context.settings.network is None:
+        raise NotFoundError(f"{context.home.path} pins no network", advice="Join a network first.")
+    return context.settings.network
 
 
 class HomeWriting:
@@ -110,4 +139,4 @@ def _open_journal(path: Path, clock: Clock) -> Journal:
     return Journal.at(path, clock)
 
 
-__all__ = ["HomeWriting", "is_direct", "known_roots", "unsettled"]
+__all__ = ["HomeWriting", "known_roots", "open_log", "pinned_network", "unsettled"]

@@ -24,8 +24,7 @@ from blockchain_adapters.ethereum.reader import EthereumChain
 from blockchain_adapters.ethereum.rpc import Identity, Provider, Rpc
 from blockchain_adapters.ethereum.writer import Limits, Writer
 from blockchain_adapters.follow import Follower, agree
-from blockchain_adapters.mirrorbackend import MirrorBackend
-from blockchain_adapters.opening import HomeWriting, is_direct, known_roots
+from blockchain_adapters.opening import HomeWriting, open_log, pinned_network
 from ledger.core.errors import ConflictError, NotFoundError, UsageError
 from ledger.core.trust import codec
 from ledger.core.trust.providers import ChainState
@@ -271,18 +270,9 @@ class EthereumScheme:
 
     async def open(self, url: LedgerUrl, context: BackendContext) -> Backend:
         """Return the log in the contract. Raises what keeps it from being read."""
-        network = context.settings.network
-        if network is None:
-            raise NotFoundError(f"{context.home.path} pins no network", advice="Join a network first.")
+        network = pinned_network(context)
         source = await open_source(url, context, network)
-        try:
-            roots = await asyncio.to_thread(known_roots, context.home)
-            if await is_direct(source, network, roots):
-                return open_direct(source, network, context, roots)
-        except BaseException:
-            await source.close()
-            raise
-        return MirrorBackend(source, network, roots=roots)
+        return await open_log(source, context, network, partial(open_direct, source, network, context))
 
     async def order(self, url: LedgerUrl, context: BackendContext) -> dict[str, JSON]:  # noqa: ARG002 - the port's
         """See OrderingScheme. Asks the provider which chain it is on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from blockchain_adapters.codec import encode
@@ -12,64 +13,30 @@ from blockchain_adapters.ethereum.calls import Calls, read_status
 from blockchain_adapters.ethereum.refusals import refusal
 from blockchain_adapters.ethereum.rpc import RpcError, octets, quantity
 from blockchain_adapters.ethereum.ticket import parse_ticket
+from blockchain_adapters.hometarget import HomeTarget
 from blockchain_adapters.mirroring import Survey
-from ledger.core.errors import BadSourceError, FormatError, LedgerError, NotAllowedError, UnavailableError, UsageError
-from ledger.engine.journal import State
+from ledger.core.errors import BadSourceError, FormatError, NotAllowedError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
     import apsw
 
     from blockchain_adapters.ethereum.backend import AccountWriting, EthereumSource
-    from blockchain_adapters.transactions import Landed, Parcel
+    from blockchain_adapters.transactions import Parcel
 
 WEI = 10**18
-FACTS_SECONDS = 15.0
 KEPT_SECONDS = 2 * 86_400
 TABLE = "CREATE TABLE IF NOT EXISTS spent(submission INTEGER PRIMARY KEY, made REAL NOT NULL, gas INTEGER NOT NULL)"
 
 
-class EthereumTarget:
-    """`mirroring.Target` for a contract."""
+class EthereumTarget(HomeTarget):
+    """`mirroring.Target` for a contract: its transactions cost gas."""
 
     def __init__(self, source: EthereumSource, writing: AccountWriting, clock: Callable[[], float]) -> None:
-        self.source = source
-        self._writing = writing
-        self._clock = clock
+        super().__init__(source, writing, _block_of, partial(_facts, source, writing.account.address), clock)
         self._counted = 0.0
-        self._facts: dict[str, object] = {}
-        self._asked = -FACTS_SECONDS
-
-    @property
-    def pending(self) -> bool:
-        """See Target."""
-        return any(one.state is State.SENT for one in self._writing.submitter.underway)
-
-    @property
-    def newest_block(self) -> int:
-        """See Target."""
-        receipts = [parse_ticket(one.ticket).receipt for one in self._writing.submitter.underway if one.state is State.INCLUDED]
-        return max((one.block for one in receipts if one is not None), default=-1)
-
-    @property
-    def condition(self) -> LedgerError | None:
-        """See Target."""
-        return self._writing.submitter.condition
-
-    async def look(self) -> None:
-        """See Target."""
-        await self._writing.submitter.look()
-
-    @property
-    def unsettled(self) -> bool:
-        """See Target."""
-        return bool(self._writing.submitter.unsettled)
-
-    async def carry(self, parcel: Parcel) -> Landed:
-        """See Target."""
-        return await self._writing.carry(parcel)
 
     async def spent(self, since: float) -> int:
         """See Target. A transaction that is in no block counts with all the gas that it may use."""
@@ -93,20 +60,15 @@ class EthereumTarget:
         total, self._counted = await self._writing.journal.database.write(work)
         return total
 
-    async def facts(self) -> Mapping[str, object]:
-        """See Target; asked anew every 15 seconds."""
-        now = self._clock()
-        if now - self._asked >= FACTS_SECONDS:
-            self._asked = now
-            found = await look(self.source, self._writing.account.address)
-            providers = len(self.source.rpc.providers)
-            self._facts = {**found, "providers": providers, "believed": providers == 1}
-        return {**self._facts, "unsettled": self._writing.submitter.unsettled}
 
-    async def close(self) -> None:
-        """See Target."""
-        await self._writing.close()
-        await self.source.close()
+def _block_of(ticket: bytes) -> int | None:
+    receipt = parse_ticket(ticket).receipt
+    return None if receipt is None else receipt.block
+
+
+async def _facts(source: EthereumSource, account: str) -> dict[str, object]:
+    providers = len(source.rpc.providers)
+    return {**await look(source, account), "providers": providers, "believed": providers == 1}
 
 
 async def look(source: EthereumSource, account: str) -> dict[str, object]:

@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Final
 
 from blockchain_adapters.chainfile import ChainFile
 from blockchain_adapters.directbackend import DirectBackend
+from blockchain_adapters.hometarget import HomeTarget
 from blockchain_adapters.hyperledger.bridge import Bridge
 from blockchain_adapters.hyperledger.connection import read_connection
 from blockchain_adapters.hyperledger.identity import KEY_FILE, adopt_identity, read_identity
 from blockchain_adapters.hyperledger.java import find_jar, find_java
-from blockchain_adapters.hyperledger.mirroring import FabricTarget, survey
+from blockchain_adapters.hyperledger.mirroring import block_of, look, survey
 from blockchain_adapters.hyperledger.paying import describe_payer
 from blockchain_adapters.hyperledger.peer import Profile
 from blockchain_adapters.hyperledger.source import FabricSource
 from blockchain_adapters.hyperledger.writer import Writer
-from blockchain_adapters.mirrorbackend import MirrorBackend
 from blockchain_adapters.mirroring import Terms
-from blockchain_adapters.opening import HomeWriting, is_direct, known_roots, unsettled
+from blockchain_adapters.opening import HomeWriting, open_log, pinned_network, unsettled
 from blockchain_adapters.submit import Pace
-from ledger.core.errors import NotFoundError, UsageError
+from ledger.core.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,18 +109,9 @@ class HyperledgerScheme:
 
     async def open(self, url: LedgerUrl, context: BackendContext) -> Backend:
         """Return the log in the chaincode. Raises what keeps it from being read."""
-        network = context.settings.network
-        if network is None:
-            raise NotFoundError(f"{context.home.path} pins no network", advice="Join a network first.")
+        network = pinned_network(context)
         source = await open_source(url, context, network)
-        try:
-            roots = await asyncio.to_thread(known_roots, context.home)
-            if await is_direct(source, network, roots):
-                return open_direct(source, network, context, roots)
-        except BaseException:
-            await source.close()
-            raise
-        return MirrorBackend(source, network, roots=roots)
+        return await open_log(source, context, network, partial(open_direct, source, network, context))
 
     async def order(self, url: LedgerUrl, context: BackendContext) -> dict[str, JSON]:
         """See OrderingScheme. Asks the peers how their channel begins, and the chaincode whether anybody may append."""
@@ -155,7 +146,7 @@ class HyperledgerScheme:
         except BaseException:
             await source.close()
             raise
-        return FabricTarget(source, writing, writer, context.clock.monotonic)
+        return HomeTarget(source, writing, block_of, partial(look, source, writer), context.clock.monotonic)
 
     def adopt(self, account: Path, home: Home) -> None:
         """See OrderingScheme: an identity, as `read_identity` takes it."""

@@ -8,19 +8,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from blockchain_adapters.hyperledger.bridge import Bridge
-from tests.support.chain_writing import opened_journal
 from tests.support.channel import Bench
 from tests.support.fabric.real import running_real_network
 from tests.support.fabric.standin import running_standin
 from tests.support.java_bridge import bridge_jar, java
-from tests.support.small_network import SmallNetwork
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
-    from ledger.engine.journal import Journal
     from tests.support.fabric.shape import FabricNetwork
     from tests.support.fabric.standin import StandIn
 
@@ -75,14 +72,3 @@ async def lone(standin: StandIn, parts: tuple[Path, Path], tmp_path: Path) -> As
     """Opens ledgers on the channel of the stand-in alone, for faults that only it has."""
     async with AsyncExitStack() as stack:
         yield Bench(standin, parts, tmp_path, stack)
-
-
-@pytest.fixture
-async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
-    async with opened_journal(tmp_path / "journal.db") as one:
-        yield one
-
-
-@pytest.fixture
-def things() -> list[bytes]:
-    return [one.entry for one in SmallNetwork().things(90)]
