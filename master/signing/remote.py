@@ -66,7 +66,7 @@ class RemoteSequencer(asyncio.Protocol):
         self._number = 0
         self._appends: dict[int, tuple[asyncio.Future[list[Placed | Refused]], tuple[bytes, ...]]] = {}
         self._commands: dict[int, asyncio.Future[None]] = {}
-        self._placed: deque[tuple[asyncio.Future[list[Placed | Refused]], list[Any]]] = deque()
+        self._placed: deque[tuple[asyncio.Future[list[Placed | Refused]], list[Placed | Refused]]] = deque()
         self._out: list[bytes] = []
         self._closing = False
         self._running = False
@@ -260,16 +260,17 @@ class RemoteSequencer(asyncio.Protocol):
     def _hear_placed(self, number: int, results: list[Any]) -> None:
         future, entries = self._appends.pop(number)
         self._room.release(len(entries))
+        answer = future, [result_of(one) for one in results]
         if not self._placed:
             self._loop.call_soon(self._resolve)
-        self._placed.append((future, results))
+        self._placed.append(answer)
 
     def _resolve(self) -> None:
         """Let a few callers go on in this turn of the event loop: what is written in a turn leaves at its end, and others wait for it."""
         for _ in range(min(AT_ONCE, len(self._placed))):
             future, results = self._placed.popleft()
             if not future.done():
-                future.set_result([result_of(one) for one in results])
+                future.set_result(results)
         if self._placed:
             self._loop.call_soon(self._resolve)
 

@@ -118,6 +118,16 @@ async def test_signals_of_a_terminal_do_not_end_it(remote: RemoteSequencer, netw
     assert isinstance((await remote.append([network.put("a")]))[0], Placed)
 
 
+async def test_many_who_publish_at_once_are_all_answered(remote: RemoteSequencer, network: SmallNetwork) -> None:
+    await remote.start()
+    envelopes = [network.put(f"policy-{number}") for number in range(60)]
+    async with asyncio.timeout(30):
+        answers = await asyncio.gather(*(remote.append([one]) for one in envelopes))
+    placed = [one for answer in answers for one in answer if isinstance(one, Placed)]
+    assert len({one.index for one in placed}) == len(envelopes)
+    assert remote.waiting == 0
+
+
 async def test_killed_it_leaves_unknown_outcomes_and_a_home_that_opens(
     tmp_path: Path, remote: RemoteSequencer, network: SmallNetwork, lock: WriterLock
 ) -> None:
