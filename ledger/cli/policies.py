@@ -127,6 +127,8 @@ def publish_policy(
       echo '{"site": {"name": "Oslo"}}' | ledger-cli publish policy -
     """
     policies = read_documents(files)
+    if not policies:
+        output.note("there is nothing to publish: the list is empty")
     if expect is not None and len(policies) != 1:
         raise UsageError("--expect names the version of one policy", advice="Publish it alone.")
     if queue and dry_run:

@@ -246,3 +246,8 @@ def test_another_ledger_is_read_as_it_stands_and_says_so(reader: Cli, tmp_path: 
     assert (checked.json["verified"], "is read as it stands" in checked.err) == (True, False)
     assert reader("get", "site", "--ledger", url).err == "1 policy at size 27\n"
     assert not (tmp_path / "nobody").exists()
+
+
+def test_an_empty_list_is_nothing_to_publish(cli: Cli) -> None:
+    done = cli("publish", "policy", "-", "-o", "json", stdin="[]").good()
+    assert (done.json, "nothing to publish" in done.err) == ([], True)
