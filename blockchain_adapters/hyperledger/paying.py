@@ -1,4 +1,4 @@
-"""The identity with which a home writes: whether it may, and what keeps it from that. Nothing is sent: a peer is asked what would be."""
+"""The identity with which a home writes: whether it may, and what keeps it from that. Nothing is sent: the peers sign what would be."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def describe_payer(source: FabricSource, home: Home) -> dict[str, object] 
 
 async def _problem(source: FabricSource) -> LedgerError | None:
     try:
-        await source.ask(lambda provider: provider.peer.evaluate("Append", SAMPLE))
+        await source.ask(lambda provider: provider.peer.endorse("Append", SAMPLE))
     except LedgerError as error:
         return error
     return None

@@ -14,6 +14,7 @@ from tests.support.channel import Bench
 from tests.support.fabric.configuration import Plan
 from tests.support.fabric.peers import carried, holders, until
 from tests.support.fabric.real import altered_chaincode, running_real_network
+from tests.support.troubled import Troubled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -57,6 +58,16 @@ async def test_what_only_one_organisation_signs_is_refused_by_name(bridge: Bridg
     with pytest.raises(NoEndorsementError):
         await peer.endorse("Append", b"batch")
     assert await holders(peer, b"batch") == []
+
+
+async def test_status_says_that_the_endorsement_policy_is_not_met(bridge: Bridge, strict: RealNetwork, tmp_path: Path) -> None:
+    await endorsed_again(Peer(bridge, strict.profile()), b"both")
+    home = await asyncio.to_thread(Troubled, strict, tmp_path)
+    assert (await asyncio.to_thread(home.status))["account"]["problem"] is None
+    strict.kill("peer1")
+    account = (await asyncio.to_thread(home.status))["account"]
+    assert account["problem"] is not None
+    assert "the endorsement policy wants" in account["advice"]
 
 
 async def test_an_organisation_that_comes_back_signs_again(bridge: Bridge, strict: RealNetwork) -> None:

@@ -3,50 +3,27 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
+from blockchain_adapters.hyperledger.peer import Peer
 from ledger.home.home import Home
 from tests.support.channel import ledger_url, write_identity
+from tests.support.fabric.peers import carried
+from tests.support.fabric.shape import MSP
 from tests.support.fabric_identity import self_made
 from tests.support.live import ledger_cli
+from tests.support.troubled import Troubled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from blockchain_adapters.hyperledger.bridge import Bridge
     from tests.support.fabric.shape import FabricNetwork
 
 pytestmark = [pytest.mark.java, pytest.mark.timeout(120)]
-
-
-class Troubled:
-    """A network that the channel orders, the home of its admin, and the files that may be wrong."""
-
-    def __init__(self, channel: FabricNetwork, folder: Path) -> None:
-        self.channel = channel
-        self.folder = folder
-        self.home = folder / "admin"
-        self.url = ledger_url(channel, folder)
-        self.identity = write_identity(channel, folder)
-        words = ("create", "network", "sea", "--url", self.url, "--account", str(self.identity))
-        done = ledger_cli(self.home, *words)
-        assert done.returncode == 0, done.stderr
-        done = ledger_cli(self.home, "sync")
-        assert done.returncode == 0, done.stderr
-        self._wallet = (Home(self.home).keys / "fabric.id").read_bytes()
-
-    def status(self, **variables: str) -> dict[str, Any]:
-        done = ledger_cli(self.home, "status", "-o", "json", **variables)
-        assert done.returncode in (0, 4, 5), done.stderr
-        found: dict[str, Any] = json.loads(done.stdout)
-        return found
-
-    def sound(self) -> None:
-        """Write the files as they were."""
-        ledger_url(self.channel, self.folder)
-        (Home(self.home).keys / "fabric.id").write_bytes(self._wallet)
 
 
 def authority(one: Troubled) -> dict[str, str]:
@@ -96,6 +73,16 @@ async def test_who_writes_is_shown_and_what_keeps_a_home_from_its_channel_is_nam
         assert f"[{code}]" in status["ledger_error"]
         assert advice in status["advice"]
         home.sound()
+
+
+async def test_who_may_not_append_any_more_is_told_whom_to_ask(network: FabricNetwork, bridge: Bridge, tmp_path: Path) -> None:
+    home = Troubled(network, tmp_path)
+    peer = Peer(bridge, network.profile())
+    rule = {"msp": MSP, "attribute": "metaledger.append", "value": "true"}
+    await carried(peer, await peer.endorse("Configure", json.dumps({"append": [rule], "admin": [{"msp": MSP}]}).encode()))
+    account = home.status()["account"]
+    assert (account["allowed"], "may not append" in account["problem"]) == (False, True)
+    assert "Ask who administers the chaincode" in account["advice"]
 
 
 async def test_a_chaincode_that_is_not_there_is_named_before_anything_is_written(network: FabricNetwork, tmp_path: Path) -> None:
