@@ -6,6 +6,7 @@ Everything is on loopback and in a temporary directory; `--folder` puts that on 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import sys
 import tempfile
@@ -76,6 +77,8 @@ class Bench:
         cases = self._cases(log)
         for name in CASES:
             if name in wanted:
+                gc.collect()
+                gc.freeze()  # what the cases before left behind is not looked through in this one
                 cases[name]()
 
     def _cases(self, log: Sequence[bytes]) -> Mapping[str, Callable[[], None]]:

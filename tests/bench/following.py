@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -226,7 +225,9 @@ async def _sync(home: Path) -> Outcome:
         seconds, after = time.perf_counter() - begin, os.times()
     verifier = after.children_user + after.children_system - before.children_user - before.children_system
     own = after.user + after.system - before.user - before.system
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Not `ru_maxrss`, which a new program inherits from the process that started it.
+    status = await asyncio.to_thread(Path("/proc/self/status").read_text)
+    peak = 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
     return Outcome(
         seconds=seconds,
         cpu=own + verifier,
