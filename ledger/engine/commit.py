@@ -1,4 +1,4 @@
-"""Steps 1 to 5 of the write path (DESIGN 5): one batch, one transaction, in the writer thread."""
+"""Steps 1 to 5 of the write path (DESIGN 5): one batch, one transaction, in the lane of the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One SQLite file (apsw): one writer thread, a few reader threads, nothing else ever touches it.
+"""One SQLite file (apsw): one lane in which it is written, a few reader threads, nothing else ever touches it.
 
 WAL with `synchronous=FULL`: when `write` returns, its effects are on disk. Writes run one after the other, each in
 `BEGIN IMMEDIATE`; reads see one snapshot each and never wait for a write. Foreign exceptions become domain errors here.
@@ -15,6 +15,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import apsw
@@ -29,11 +30,14 @@ from ledger.core.errors import (
     OutcomeUnknown,
     UnavailableError,
 )
+from ledger.engine.lanes import Threads
 from ledger.home.files import sync_directory, unwritable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
+
+    from ledger.engine.lanes import Lane
 
 T = TypeVar("T")
 
@@ -43,6 +47,7 @@ WAL_BYTES = 64 * 1024 * 1024  # what one large transaction made longer is cut ba
 CACHE_KIB = 32_768  # of a reader, and of a writer in a long transaction
 SHORT_CACHE_KIB = 6_144  # of a writer else: SQLite looks at every page it holds after most commits
 SEARCHERS = 2
+USUAL = Threads()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,7 @@ def domain_error(error: apsw.Error, name: str) -> LedgerError:
 class Database:
     """A file of one `Schema`. `write` and `read` are for tasks of one event loop, `…_now` for threads and start-up."""
 
-    def __init__(self, path: Path, schema: Schema, *, create: bool = False, writable: bool = True, readers: int = 3) -> None:
+    def __init__(self, path: Path, schema: Schema, *, create: bool = False, writable: bool = True, threads: Threads = USUAL) -> None:
         """Open `path`; with `create`, make it. NotFoundError or ConflictError when that is not what is there."""
         self.path = path
         self.schema = schema
@@ -84,8 +89,8 @@ class Database:
         _check_presence(path, schema, create=create)
         if create:
             create_empty(path)
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix=f"{path.stem}-write")
-        self._readers = ThreadPoolExecutor(readers, thread_name_prefix=f"{path.stem}-read")
+        self._lane = threads.lane(f"{path.stem}-write")
+        self._readers = ThreadPoolExecutor(threads.readers, thread_name_prefix=f"{path.stem}-read")
         self._searchers = ThreadPoolExecutor(SEARCHERS, thread_name_prefix=f"{path.stem}-search")
         self._cleaner = ThreadPoolExecutor(1, thread_name_prefix=f"{path.stem}-wal")
         self._cleaning = False
@@ -97,7 +102,7 @@ class Database:
         try:
             with self.wrapped():
                 if writable:
-                    self._write_connection = self._writer.submit(self._open_writer, create).result()
+                    self._write_connection = self._lane.run_now(partial(self._open_writer, create))
                 else:
                     self._check_version(self._reader())
         except BaseException:
@@ -154,35 +159,38 @@ class Database:
 
     @property
     def connection(self) -> apsw.Connection:
-        """Return the write connection: for code that already runs in the writer thread, and for nothing else."""
+        """Return the write connection: for code that already runs in the lane, and for nothing else."""
         if self._write_connection is None or self._closed or self._failed:
             raise self._not_open()
         return self._write_connection
 
     async def write(self, work: Callable[[apsw.Connection], T]) -> T:
-        """Run `work` in the writer thread, inside one transaction. Durable when this returns; undone if it raises.
+        """Run `work` in the lane, inside one transaction. Durable when this returns; undone if it raises.
 
         Raises OutcomeUnknown when the COMMIT itself failed; nothing more is written until the file is opened again.
         """
         return await self.run(lambda: self.transact(work))
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Run `work` in the writer thread, outside any transaction."""
+        """Run `work` in the lane, outside any transaction."""
         async with self._turn:
-            return await asyncio.get_running_loop().run_in_executor(self._open(self._writer), work)
+            self._require_writable()
+            return await self._lane.run(work)
 
     def run_now(self, work: Callable[[], T]) -> T:
         """Do as `run` does, blocking the calling thread: only where no task may hold the turn."""
-        return self._open(self._writer).submit(work).result()
+        self._require_writable()
+        return self._lane.run_now(work)
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[Runner]:
-        """Keep other tasks from writing; yields what runs work in the writer thread meanwhile."""
+    async def turn(self) -> AsyncIterator[Lane]:
+        """Keep other tasks from writing; yields the lane."""
         async with self._turn:
-            yield Runner(self._open(self._writer))
+            self._require_writable()
+            yield self._lane
 
     def transact(self, work: Callable[[apsw.Connection], T]) -> T:
-        """Run `work` in one transaction of the write connection. Only in the writer thread."""
+        """Run `work` in one transaction of the write connection. Only in the lane."""
         connection = self.begin()
         try:
             with self.wrapped():
@@ -194,7 +202,7 @@ class Database:
         return result
 
     def begin(self, *, long: bool = False) -> apsw.Connection:
-        """Start a transaction that no other writer can be in; a `long` one may change more than a few MiB. Only in the writer thread."""
+        """Start a transaction that no other writer can be in; a `long` one may change more than a few MiB. Only in the lane."""
         connection = self.connection
         cache = CACHE_KIB if long else SHORT_CACHE_KIB
         with self.wrapped():
@@ -219,7 +227,7 @@ class Database:
         self._failed = True
 
     def abandon(self) -> None:
-        """Undo the open transaction, if there is one. Only in the writer thread."""
+        """Undo the open transaction, if there is one. Only in the lane."""
         if self._write_connection is not None and not self._closed:
             roll_back(self._write_connection)
 
@@ -258,7 +266,7 @@ class Database:
     # -- WAL checkpoints and the end -----------------------------------------------------------------------------
 
     def _note_wal(self, connection: apsw.Connection, _name: str, pages: int) -> int:
-        """See how long the WAL is after a commit; in the writer thread."""
+        """See how long the WAL is after a commit; in the lane."""
         if pages <= self._wal_pages:  # it has started over
             self._wal_limit = WAL_PAGES
         self._wal_pages = pages
@@ -290,7 +298,8 @@ class Database:
     def close(self) -> None:
         """Finish what runs, then close the file. Idempotent; calls after it raise NotReadyError."""
         self._closed = True
-        for pool in (self._writer, self._readers, self._searchers, self._cleaner):
+        self._lane.close()
+        for pool in (self._readers, self._searchers, self._cleaner):
             pool.shutdown(wait=True)
         with self._guard:
             connections, self._connections = self._connections, []
@@ -298,25 +307,18 @@ class Database:
             with suppress(apsw.Error):
                 connection.close()
 
+    def _require_writable(self) -> None:
+        if self._closed or not self.writable:
+            raise self._not_open()
+
     def _open(self, pool: ThreadPoolExecutor) -> ThreadPoolExecutor:
-        if self._closed or (pool is self._writer and not self.writable):
+        if self._closed:
             raise self._not_open()
         return pool
 
     def _not_open(self) -> NotReadyError:
         state = "closed" if self._closed else "stopped after a write that failed" if self._failed else "open for reading only"
         return NotReadyError(f"{self.schema.name} {self.path} is {state}", advice="Open it again.")
-
-
-class Runner:
-    """Runs work in the writer thread for the task that has the turn."""
-
-    def __init__(self, pool: ThreadPoolExecutor) -> None:
-        self._pool = pool
-
-    async def __call__(self, work: Callable[[], T]) -> T:
-        """Run `work` and return what it returns."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
 
 def roll_back(connection: apsw.Connection) -> None:

@@ -24,7 +24,7 @@ META = "digests"  # the size up to which the table is complete
 
 
 class Tail:
-    """Digests of entries that the table does not hold yet. Mutated by the writer thread, read by all."""
+    """Digests of entries that the table does not hold yet. Mutated in the lane, read by all."""
 
     def __init__(self) -> None:
         self._index: dict[str, int] = {}

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ledger.core.errors import ConflictError, NotFoundError
 from ledger.core.limits import LIMITS
 from ledger.engine.database import Database, Schema
+from ledger.engine.lanes import Threads
 from ledger.home.files import sync_directory
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class Journal:
     @classmethod
     def open(cls, path: Path, clock: Clock, *, create: bool = False) -> Journal:
         """Open the journal at `path`; with `create`, make it. Raises as `Database` does."""
-        return cls(Database(path, SCHEMA, create=create, readers=1), clock)
+        return cls(Database(path, SCHEMA, create=create, threads=Threads(readers=1)), clock)
 
     @classmethod
     def at(cls, path: Path, clock: Clock) -> Journal:

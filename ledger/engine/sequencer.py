@@ -16,7 +16,6 @@ from ledger.core.envelope import Envelope
 from ledger.core.errors import AlarmError, FormatError, InternalError, LedgerError, NotReadyError, OutcomeUnknown, TooLargeError
 from ledger.core.limits import LIMITS
 from ledger.engine.admission import Request, is_way_back, read_envelope
-from ledger.engine.ahead import Ahead
 from ledger.engine.commit import Committed, Committer
 from ledger.engine.feed import Feed
 from ledger.engine.forkguard import ForkGuard
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
 HEAD_FILE = "head.json"
 WINDOW_SECONDS, WINDOWS = 0.001, 6
 HALVES_FROM, PATIENCE = 16, 3  # callers who are worth two batches; windows without anybody coming back after which one goes on
+TURNS = 4  # of the event loop, until what a future was given is written to a socket
 FEW, MANY = 8, 128  # receipts from the store, and from memory, up to which a thread costs more than they do
 
 
@@ -74,8 +74,7 @@ class Sequencer:
         self._reading = asyncio.Semaphore(THREADS)  # more threads would only keep the event loop waiting
         self._wake = asyncio.Event()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="verify")
-        self._ahead = Ahead(self._checked, self._pool)
-        self._crowded = self._elsewhere = False
+        self._elsewhere = False
         self._enough = 1
         self._task: asyncio.Task[None] | None = None
         self._closing = False
@@ -218,8 +217,6 @@ class Sequencer:
         self._queue.put(request)
         if len(self._queue) >= self._enough:
             self._wake.set()
-        if self._crowded:
-            self._ahead.put(request)
         return request.future
 
     def require_room(self, count: int) -> None:
@@ -247,23 +244,22 @@ class Sequencer:
     # -- the one task that signs ---------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        before = others = 0
+        before = earlier = 0
         while self._queue or not self._closing:
             if not self._queue:
                 await self._idle()
                 continue
-            most = await self._gather(before, others) if before > 1 else LIMITS.batch_entries
+            most = await self._gather(before, earlier) if before > 1 else LIMITS.batch_entries
             batch = self._queue.take(most)
-            self._ahead.forget(batch)
-            before = len(batch)
-            self._crowded = before > 1
+            earlier, before = before, len(batch)
             if self._guard.risk is not None:
                 batch = self._only_way_back(batch)
             if self._stopped is not None:
                 _fail(batch, NotReadyError(f"the sequencer stopped: {self._stopped.message}"))
             elif batch:
                 await self._sequence(batch)
-            others = len(self._queue)
+            if self._elsewhere:
+                await _let_answers_go()
 
     def _only_way_back(self, batch: list[Request]) -> list[Request]:
         """Refuse what may not be signed at a fork risk; return the root that would end it, if there is one."""
@@ -271,14 +267,14 @@ class Sequencer:
         _fail([one for one in batch if one not in found], self._guard.error())
         return found
 
-    async def _gather(self, before: int, others: int) -> int:
+    async def _gather(self, before: int, earlier: int) -> int:
         """Wait for those who were answered just now: while more come back, until as many are here as were in the batch `before`.
 
-        Where callers are answered elsewhere while this commits, half of all are enough and no more are taken, `others` being those who
-        waited when the batch was answered: so each half is answered while the other is committed. Return how many requests to take.
+        Where callers are answered elsewhere while this commits, half of all are enough and no more are taken: so each half is answered
+        while the other is committed. All are those of the batch `before` and of the `earlier` one. Return how many requests to take.
         """
-        halves = self._elsewhere and before + others >= HALVES_FROM
-        self._enough = (before + others + 1) // 2 if halves else before
+        halves = self._elsewhere and before + earlier >= HALVES_FROM
+        self._enough = (before + earlier + 1) // 2 if halves else before
         still, patience = 0, PATIENCE if halves else 1
         for _ in range(WINDOWS):
             waiting = len(self._queue)
@@ -372,6 +368,12 @@ class Sequencer:
     def _event(self, name: str, **facts: object) -> None:
         if self._observer is not None:
             self._observer.event(f"sequencer.{name}", **facts)
+
+
+async def _let_answers_go() -> None:
+    """Let the event loop send what was answered, and read what has come: the next commit may keep it from that."""
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
 
 
 def _unanswered(error: LedgerError) -> OutcomeUnknown:

@@ -1,6 +1,6 @@
 """The store: `ledger.db` of a home, its lock, and the transactions that extend or cut the log.
 
-One process writes (`lock`), in one thread, one transaction at a time. A transaction sees and extends three things together: the log
+One process writes (`lock`), in one lane, one transaction at a time. A transaction sees and extends three things together: the log
 (entries and tree nodes), the state (versions, keys, look-ups) and the head row. The head row is advanced by compare-and-swap, so a
 second writer, which the lock should have kept out, is found before anything is committed.
 """
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ledger.core.errors import CorruptError, LedgerError, OutcomeUnknown
 from ledger.core.merkle import Frontier
-from ledger.engine.database import Database, Runner, remove
+from ledger.engine.database import Database, remove
 from ledger.engine.digests import META as DIGESTS
 from ledger.engine.digests import ReadTail, Tail
 from ledger.engine.snapshot import Snapshot
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import apsw
+
+    from ledger.engine.lanes import Lane, Threads
 
 T = TypeVar("T")
 
@@ -46,7 +48,7 @@ class Store:
         self._cache = StateCache()
 
     @classmethod
-    def open(cls, path: Path, *, create: bool = False, writable: bool = True, readers: int = 3, wait_seconds: float = 0.0) -> Store:
+    def open(cls, path: Path, *, create: bool = False, writable: bool = True, wait_seconds: float = 0.0) -> Store:
         """Open the ledger at `path` (blocking); with `create`, make it, and refuse if it is there.
 
         Raises NotFoundError, ConflictError, CorruptError, and BusyError while another process writes it, after `wait_seconds`.
@@ -57,7 +59,7 @@ class Store:
                 if writable and path.parent.is_dir()
                 else None
             )
-            database = Database(path, LEDGER, create=create, writable=writable, readers=readers)
+            database = Database(path, LEDGER, create=create, writable=writable)
             if create:
                 undo.callback(remove, path)  # after it is closed
             undo.enter_context(closing(database))
@@ -67,11 +69,11 @@ class Store:
         return store
 
     @classmethod
-    def open_held(cls, path: Path, lock: WriterLock, *, readers: int = 3) -> Store:
+    def open_held(cls, path: Path, lock: WriterLock, threads: Threads) -> Store:
         """Do as `open` does for writing, under a lock that is held already, and is the store's from now on."""
         with ExitStack() as undo:
             undo.enter_context(lock)
-            store = cls(undo.enter_context(closing(Database(path, LEDGER, readers=readers))), lock)
+            store = cls(undo.enter_context(closing(Database(path, LEDGER, threads=threads))), lock)
             store._load()
             undo.pop_all()
         return store
@@ -125,7 +127,7 @@ class Store:
     # -- writing -------------------------------------------------------------------------------------------------
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
-        """Run `work` in one transaction in the writer thread. Durable when this returns, undone if it raises.
+        """Run `work` in one transaction in the lane. Durable when this returns, undone if it raises.
 
         Raises what `work` raises, OutcomeUnknown when the COMMIT failed (nothing more is written until the store is opened
         again), ForkRiskError when another writer moved the head.
@@ -133,7 +135,7 @@ class Store:
         return await self._database.run(partial(self.transact, work))
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Run `work` in the writer thread, outside any transaction; it may call `transact`."""
+        """Run `work` in the lane, outside any transaction; it may call `transact`."""
         return await self._database.run(work)
 
     def write_now(self, work: Callable[[Transaction], T]) -> T:
@@ -141,7 +143,7 @@ class Store:
         return self._database.run_now(partial(self.transact, work))
 
     def transact(self, work: Callable[[Transaction], T]) -> T:
-        """Do as `write` does. Only in the writer thread."""
+        """Do as `write` does. Only in the lane."""
         transaction = self._begin()
         try:
             with self._database.wrapped():
@@ -155,14 +157,14 @@ class Store:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[HeldTransaction]:
         """Hold one transaction open over several awaits: committed at the end of the block, undone if it raises."""
-        async with self._database.turn() as run:
-            transaction = await run(partial(self._begin, long=True))
+        async with self._database.turn() as lane:
+            transaction = await lane.run(partial(self._begin, long=True))
             try:
                 with self._database.wrapped():
-                    yield HeldTransaction(transaction, run)
-                    await run(partial(self._finish, transaction))
+                    yield HeldTransaction(transaction, lane)
+                    await lane.run(partial(self._finish, transaction))
             except BaseException:
-                await run(self._abandon)
+                await lane.run(self._abandon)
                 raise
 
     def _begin(self, *, long: bool = False) -> Transaction:
@@ -208,10 +210,10 @@ class Store:
 class HeldTransaction:
     """An open transaction that several awaits extend; see `Store.transaction`."""
 
-    def __init__(self, transaction: Transaction, run: Runner) -> None:
+    def __init__(self, transaction: Transaction, lane: Lane) -> None:
         self._transaction = transaction
-        self._run = run
+        self._lane = lane
 
     async def run(self, work: Callable[[Transaction], T]) -> T:
-        """Run `work` on the transaction in the writer thread."""
-        return await self._run(partial(work, self._transaction))
+        """Run `work` on the transaction in the lane."""
+        return await self._lane.run(partial(work, self._transaction))

@@ -25,6 +25,7 @@ from ledger.core.errors import FormatError, LedgerError, NotFoundError, NotReady
 from ledger.core.keys import self_test
 from ledger.engine.indexes import IndexChange
 from ledger.engine.keyfiles import load_sequencer_keys
+from ledger.engine.lanes import Threads
 from ledger.engine.sequencer import Sequencer
 from ledger.engine.signatures import WORTH_IT
 from ledger.engine.store import Store
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from ledger.engine.sequencer import Placing
     from ledger.engine.signing import SequencerKeys
 
-READERS = 1
+THREADS = Threads(readers=1, own_writer=False)  # there is nothing to do in the event loop while it is written
 YOUNG_OBJECTS = 20_000
 DEATH_SIGNAL, DUMPABLE = 1, 4  # prctl(2): PR_SET_PDEATHSIG, PR_SET_DUMPABLE
 DIED = 3
@@ -213,7 +214,7 @@ class Service(asyncio.Protocol):
         home, phrase, accept = Home(Path(str(arguments["home"]))), arguments["passphrase"], arguments["accept"]
         keys = await asyncio.to_thread(load_keys, home, phrase if isinstance(phrase, str) else None)
         lock = await asyncio.to_thread(WriterLock.adopt, home.lock, self._lock)
-        self._store = await asyncio.to_thread(partial(Store.open_held, home.database, lock, readers=READERS))
+        self._store = await asyncio.to_thread(Store.open_held, home.database, lock, THREADS)
         self._sequencer = Sequencer(self._store, keys, clock=SystemClock(), observer=self)
         self._sequencer.serve_elsewhere()
         self._sequencer.feed.subscribe(self._hear)
