@@ -8,6 +8,7 @@ import os
 import random
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from signal import SIGKILL
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,10 @@ import pytest
 from blockchain_adapters import direct
 from blockchain_adapters.chainfile import total
 from blockchain_adapters.directbackend import DirectBackend
-from blockchain_adapters.hyperledger.backend import scheme
+from blockchain_adapters.hyperledger.backend import scheme, start_writing
+from blockchain_adapters.hyperledger.faults import UnknownIdentityError
 from blockchain_adapters.hyperledger.identity import adopt_identity
-from blockchain_adapters.hyperledger.writer import Patience
+from blockchain_adapters.hyperledger.writer import Patience, Writer
 from blockchain_adapters.transactions import Parcel
 from ledger.core.errors import BusyError, ConflictError, InvalidError, LedgerError, NotAllowedError, OutcomeUnknown, UnavailableError
 from ledger.engine.journal import State
@@ -46,6 +48,7 @@ pytestmark = [pytest.mark.java, pytest.mark.timeout(120)]
 EACH = 10  # entries a round
 LONGEST = 0.1
 AWAY = 0.2
+SHORT = 4.0  # seconds that a certificate lasts
 QUICK = Patience(look=2.0, stuck=0.5, rest=0.05)
 
 
@@ -268,3 +271,29 @@ async def test_what_a_home_left_under_way_is_looked_after_when_it_is_opened_agai
     unpacked = source.kept.unpacked
     assert await source.kept.read(lambda connection: direct.read_places(connection, unpacked, 0, 9)) == things[:3]
     await backend.close()
+
+
+async def test_a_certificate_that_expires_in_mid_writing_loses_and_doubles_nothing(bench: Bench, things: list[bytes]) -> None:
+    """What was told to stand does; what was not can be told again, by the same journal under a new certificate."""
+    await asyncio.to_thread(bench.network.add_user, "short", valid=timedelta(seconds=SHORT))
+    source = await bench.source(bench.network.profile("short"))
+    writing, _ = await bench.writing(source, patience=QUICK)
+    stood = 0
+    refused: UnknownIdentityError | None = None
+    while refused is None:
+        try:
+            await writing.submit(things[stood : stood + 2])
+            stood += 2
+            await asyncio.sleep(SHORT / 15)
+        except UnknownIdentityError as error:
+            refused = error
+    await writing.close()
+    renewed = await bench.source()
+    path = bench.folder / "journal-1.db"
+    again = await start_writing(renewed, Writer(renewed, QUICK), path, (SystemClock(), Heard()), PACE)
+    bench.stack.push_async_callback(again.close)
+    assert State.SENT not in await states(again.journal)  # what was refused waits for nobody
+    await again.submit(things[stood : stood + 2])
+    await settled(renewed, again)
+    assert stood
+    assert await standing(renewed) == things[: stood + 2]

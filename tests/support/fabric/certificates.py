@@ -34,14 +34,15 @@ def make_member(organisation: Path, name: str, valid: dt.timedelta | None, attri
     # Node organisational units: who is a client is said by its certificate.
     subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, "client"), x509.NameAttribute(NameOID.COMMON_NAME, name)])
     until = dt.datetime.fromtimestamp(SystemClock().now(), dt.UTC) + (YEAR if valid is None else valid)
+    # The authority is a few seconds old. Fabric takes no member that is older, but for one that has expired.
+    begin = authority.not_valid_before_utc
     made = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(authority.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        # The authority is a few seconds old, so its own beginning is the earliest there is.
-        .not_valid_before(min(authority.not_valid_before_utc, until - HOUR))
+        .not_valid_before(begin if begin < until else until - HOUR)
         .not_valid_after(until)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
