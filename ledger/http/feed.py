@@ -12,9 +12,9 @@ be kept in memory for each) is woken and *catches up* by itself, page by page, a
 is cut. A stream ends with its token, and when the hub closes.
 
 Thousands of followers may not starve those who publish. A head goes to a few at once and to more in turns, between which
-other requests are answered; then deliveries rest for some times as long as they took, and what is published meanwhile goes
-out together. A publish that comes alone does not wait for that rest. Followers that are behind while the log grows take
-turns at the same rate.
+other requests are answered. Deliveries rest for some times as long as they took: at the end, or after each turn once more was
+published meanwhile, which goes out together. A publish that comes alone does not wait for that rest. Followers that are
+behind while the log grows take turns at the same rate.
 """
 
 from __future__ import annotations
@@ -243,15 +243,17 @@ class Hub:
         loop = asyncio.get_running_loop()
         try:
             while self._pending.waiting:
-                delivery, followers, spent = self._pending.take(self.head), list(self._live), 0.0
+                delivery, followers, owed = self._pending.take(self.head), list(self._live), 0.0
                 self._alone.clear()
                 for first in range(0, len(followers), FOLLOWERS_A_TURN):
                     begin = loop.time()
                     self._give(delivery, followers[first : first + FOLLOWERS_A_TURN])
-                    spent += loop.time() - begin
-                    await asyncio.sleep(0)
+                    rest = (loop.time() - begin) * REST
+                    growing = self._pending.waiting
+                    owed += 0.0 if growing else rest
+                    await asyncio.sleep(rest if growing else 0)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._alone.wait(), spent * REST)
+                    await asyncio.wait_for(self._alone.wait(), owed)
         finally:
             self._delivering = None
 

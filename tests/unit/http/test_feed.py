@@ -283,6 +283,21 @@ async def test_publishing_goes_on_while_many_are_served(log: Log) -> None:
     assert log.reads == [(4, 5)]
 
 
+@pytest.mark.parametrize("hurried", [False, True])
+async def test_a_delivery_is_spread_once_more_is_published(log: Log, monkeypatch: pytest.MonkeyPatch, hurried: bool) -> None:
+    """The first of many gets a publish at once, and so do all when it is alone; else the others have time to publish in between."""
+    monkeypatch.setattr(feed, "REST", 10_000.0)
+    many = [Opened(log, 3) for _ in range(3 * feed.FOLLOWERS_A_TURN)]
+    await settle()
+    log.grow(b"four")
+    await asyncio.sleep(0)
+    if hurried:
+        log.grow(b"five")
+    await settle()
+    told = sum(opened.indices() == [3] for opened in many)
+    assert told == (2 * feed.FOLLOWERS_A_TURN if hurried else len(many))
+
+
 async def test_followers_at_one_place_share_a_page(log: Log) -> None:
     many = [Opened(log, 0) for _ in range(20)]
     await settle()
