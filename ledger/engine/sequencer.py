@@ -76,6 +76,7 @@ class Sequencer:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="verify")
         self._elsewhere = False
         self._enough = 1
+        self._callers = 0  # the most that were heard of since a batch was taken
         self._task: asyncio.Task[None] | None = None
         self._closing = False
         self._stopped: LedgerError | None = None
@@ -206,10 +207,14 @@ class Sequencer:
         # A caller that gives up cancels only its answer: what it queued is placed all the same.
         return await self._put(Request(read, asyncio.get_running_loop().create_future(), expected_size, receipts, good))
 
-    def submit(self, entries: Sequence[bytes], *, expected_size: int | None = None, receipts: bool = True) -> Placing:
-        """Do as `append` does for a few entries, without a task for each caller: return the future of their results. Raises as it does."""
+    def submit(self, entries: Sequence[bytes], *, expected_size: int | None = None, receipts: bool = True, callers: int = 1) -> Placing:
+        """Do as `append` does for a few entries, without a task for each caller: return the future of their results. Raises as it does.
+
+        `callers`: how many wait for an answer now, with this one, after `serve_elsewhere`.
+        """
         self._check_open(entries)
         self._queue.reserve(len(entries))
+        self._callers = max(self._callers, callers)
         read = [read_envelope(one) for one in entries]
         return self._put(Request(read, asyncio.get_running_loop().create_future(), expected_size, receipts))
 
@@ -244,14 +249,14 @@ class Sequencer:
     # -- the one task that signs ---------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        before = earlier = 0
+        before = 0
         while self._queue or not self._closing:
             if not self._queue:
                 await self._idle()
                 continue
-            most = await self._gather(before, earlier) if before > 1 else LIMITS.batch_entries
+            most = await self._gather(before) if before > 1 else LIMITS.batch_entries
             batch = self._queue.take(most)
-            earlier, before = before, len(batch)
+            before, self._callers = len(batch), 0
             if self._guard.risk is not None:
                 batch = self._only_way_back(batch)
             if self._stopped is not None:
@@ -267,14 +272,14 @@ class Sequencer:
         _fail([one for one in batch if one not in found], self._guard.error())
         return found
 
-    async def _gather(self, before: int, earlier: int) -> int:
+    async def _gather(self, before: int) -> int:
         """Wait for those who were answered just now: while more come back, until as many are here as were in the batch `before`.
 
-        Where callers are answered elsewhere while this commits, half of all are enough and no more are taken: so each half is answered
-        while the other is committed. All are those of the batch `before` and of the `earlier` one. Return how many requests to take.
+        Where callers are answered elsewhere while this commits, half of them are enough and no more are taken: so each half is answered
+        while the other is committed. Return how many requests to take.
         """
-        halves = self._elsewhere and before + earlier >= HALVES_FROM
-        self._enough = (before + earlier + 1) // 2 if halves else before
+        halves = self._elsewhere and self._callers >= HALVES_FROM
+        self._enough = (self._callers + 1) // 2 if halves else before
         still, patience = 0, PATIENCE if halves else 1
         for _ in range(WINDOWS):
             waiting = len(self._queue)

@@ -167,7 +167,7 @@ class Service(asyncio.Protocol):
     def _submit(self, ask: Ask) -> None:
         """Append a few entries, without a task."""
         try:
-            future = self._running.submit(ask.entries, expected_size=ask.expected_size, receipts=ask.receipts)
+            future = self._running.submit(ask.entries, expected_size=ask.expected_size, receipts=ask.receipts, callers=ask.callers)
         except LedgerError as error:
             self._tell("failed", ask.number, plain_error(error))
             return

@@ -193,7 +193,7 @@ class RemoteSequencer(asyncio.Protocol):
         number = self._next()
         future: asyncio.Future[list[Placed | Refused]] = self._loop.create_future()
         self._appends[number] = future, entries
-        self._send(append_frame(Ask(number, entries, expected_size, receipts)))
+        self._send(append_frame(Ask(number, entries, expected_size, receipts, len(self._appends))))
         # A caller that gives up cancels only its answer: what it queued is placed all the same.
         return await future
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LENGTH = struct.Struct("!I")
-APPEND = struct.Struct("!cIqBH")  # kind, number, expected size (-1: any), receipts, count; then the lengths, then the entries
+APPEND = struct.Struct("!cIqBIH")  # kind, number, expected size (-1: any), receipts, callers, count; then the lengths, then the entries
 COMMAND = struct.Struct("!cI")  # kind, number; then JSON
 APPEND_KIND, COMMAND_KIND = b"a", b"c"
 MOST_ASKED = LIMITS.batch_entries * (LIMITS.entry + 4) + APPEND.size
@@ -35,12 +35,13 @@ PlainResult = tuple[int, str, bytes | None] | PlainError
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A request to append."""
+    """A request to append. `callers`: how many requests wait for an answer, this one among them."""
 
     number: int
     entries: tuple[bytes, ...]
     expected_size: int | None
     receipts: bool
+    callers: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def append_frame(ask: Ask) -> bytes:
     """Return the frame of a request to append."""
     entries = ask.entries
     expected = -1 if ask.expected_size is None else ask.expected_size
-    head = APPEND.pack(APPEND_KIND, ask.number, expected, ask.receipts, len(entries))
+    head = APPEND.pack(APPEND_KIND, ask.number, expected, ask.receipts, ask.callers, len(entries))
     lengths = struct.pack(f"!{len(entries)}I", *map(len, entries))
     size = len(head) + len(lengths) + sum(map(len, entries))
     return b"".join((LENGTH.pack(size), head, lengths, *entries))
@@ -121,7 +122,7 @@ def parse_asked(payload: bytes) -> Ask | Command:
 
 def _parse_append(payload: bytes) -> Ask:
     try:
-        _, number, expected, receipts, count = APPEND.unpack_from(payload)
+        _, number, expected, receipts, callers, count = APPEND.unpack_from(payload)
         lengths = struct.unpack_from(f"!{count}I", payload, APPEND.size)
     except struct.error as error:
         raise FormatError("an append is cut off") from error
@@ -132,7 +133,7 @@ def _parse_append(payload: bytes) -> Ask:
     for length in lengths:
         entries.append(payload[at : at + length])
         at += length
-    return Ask(number, tuple(entries), None if expected < 0 else expected, bool(receipts))
+    return Ask(number, tuple(entries), None if expected < 0 else expected, bool(receipts), callers)
 
 
 # -- from the signing process ----------------------------------------------------------------------------------------

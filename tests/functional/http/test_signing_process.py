@@ -72,8 +72,13 @@ async def lock(tmp_path: Path, network: SmallNetwork) -> AsyncIterator[WriterLoc
 
 
 @pytest.fixture
-async def remote(tmp_path: Path, lock: WriterLock) -> AsyncIterator[RemoteSequencer]:
-    spawned = await RemoteSequencer.spawn(Place(Home(tmp_path / "home")), lock, Heard())
+async def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+async def remote(tmp_path: Path, lock: WriterLock, heard: Heard) -> AsyncIterator[RemoteSequencer]:
+    spawned = await RemoteSequencer.spawn(Place(Home(tmp_path / "home")), lock, heard)
     yield spawned
     await spawned.close()
 
@@ -126,6 +131,17 @@ async def test_many_who_publish_at_once_are_all_answered(remote: RemoteSequencer
     placed = [one for answer in answers for one in answer if isinstance(one, Placed)]
     assert len({one.index for one in placed}) == len(envelopes)
     assert remote.waiting == 0
+
+
+async def test_it_knows_how_many_wait_and_takes_half_of_them_at_a_time(
+    remote: RemoteSequencer, network: SmallNetwork, heard: Heard
+) -> None:
+    await remote.start()
+    for wave in range(3):
+        await asyncio.gather(*(remote.append([network.put(f"{wave}-{number}")]) for number in range(40)))
+    batches = [facts["entries"] for name, facts in heard.events if name == "sequencer.batch"]
+    assert sum(batches) == 120  # type: ignore[arg-type]  # a fact may be anything
+    assert batches[-4:] == [20] * 4
 
 
 async def test_killed_it_leaves_unknown_outcomes_and_a_home_that_opens(

@@ -130,7 +130,8 @@ async def test_half_of_all_are_committed_while_the_other_half_is_answered_elsewh
     if elsewhere:
         log.sequencer.serve_elsewhere()
     for start in (0, 20):
-        await asyncio.gather(*(log.sequencer.append([one]) for one in log.network.things(20, start)))
+        things = log.network.things(20, start)
+        await asyncio.gather(*(log.sequencer.submit([one.entry], callers=number) for number, one in enumerate(things, 1)))
     assert [facts["entries"] for name, facts in log.heard.events if name == "sequencer.batch"] == batches
 
 

@@ -31,6 +31,7 @@ ASKS = st.builds(
     st.lists(st.binary(max_size=100), max_size=5).map(tuple),
     st.none() | st.integers(0, 2**62),
     st.booleans(),
+    st.integers(1, 2**32 - 1),
 )
 COMMANDS = st.builds(Command, st.integers(0, 2**32 - 1), st.text(), st.dictionaries(st.text().filter(lambda name: name != "do"), st.text()))
 
@@ -65,7 +66,7 @@ def test_an_append_with_a_byte_more_or_less_is_refused(ask: Ask, data: st.DataOb
 
 
 @pytest.mark.parametrize(
-    "payload", [b"", b"x", b"c", b"c\0\0\0\1", b"c\0\0\0\1[]", b'c\0\0\0\1{"do":1}', b"a", b"a" + bytes(14) + b"\xff\xff"]
+    "payload", [b"", b"x", b"c", b"c\0\0\0\1", b"c\0\0\0\1[]", b'c\0\0\0\1{"do":1}', b"a", b"a" + bytes(18) + b"\xff\xff"]
 )
 def test_nonsense_is_refused(payload: bytes) -> None:
     with pytest.raises(FormatError):
