@@ -145,12 +145,14 @@ class ReadingClient:
         return int(self.place.clock.now())
 
     async def _stale(self, max_age: float | None) -> str | None:
+        if self.copy.is_log:  # nothing is newer than the log itself
+            return None
         now = self._now()
         fresh = await self.copy.store.read(lambda snapshot: freshness(snapshot, now))
         if max_age is not None and (fresh.age is None or fresh.age > max_age):
             age = "of unknown age" if fresh.age is None else f"{fresh.age} s old"
             raise StaleError(f"what is known here is {age}", age=fresh.age)
-        return fresh.reason or None if fresh.stale and not self.copy.is_log else None
+        return fresh.reason or None if fresh.stale else None
 
     async def policy(self, policy_id: str, *, at: int | str | None = None, local: bool = False) -> JSONObject:
         """Return one live policy as shown; with `local`, what waits in this home's queue too. NotFoundError when there is none."""

@@ -203,6 +203,11 @@ def test_status_and_sync_of_an_embedded_ledger(reader: Cli) -> None:
     assert reader("sync", "-o", "json").good().json["entries"] == 0
 
 
+def test_nothing_is_newer_than_the_log_itself(reader: Cli) -> None:
+    assert reader("get", "operator", "--max-age", "0", "-o", "json").good().json
+    assert reader("get", "operator", "--local", "--max-age", "0", "-o", "json").good().json
+
+
 def test_a_home_without_its_keys_reads_and_is_told_what_it_lacks(cli: Cli) -> None:
     for name in ("member", "admin"):
         (cli.home / "keys" / f"{name}.pem").unlink()
