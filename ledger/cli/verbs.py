@@ -39,6 +39,14 @@ class Command(click.Command):
         super().__init__(*args, **attributes)
         self.help = laid_out(self.help)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Do as click does, and say of every mistake which command it is about: of an option without its value click does not."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
+
 
 class Group(click.Group):
     """A group of such commands."""

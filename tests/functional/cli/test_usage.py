@@ -77,6 +77,14 @@ def test_a_refusal_says_what_and_what_to_do(reader: Cli, code: int, words: list[
     assert said in ran.err
 
 
+@pytest.mark.parametrize(
+    "words", [["get", "operator", "--max-age"], ["publish", "policy", "--nosuch"], ["patch", "policy"], ["run", "master", "--listen"]]
+)
+def test_a_mistake_leads_to_the_help_of_its_command(reader: Cli, words: list[str]) -> None:
+    ran = reader(*words)
+    assert (ran.code, f"See `ledger-cli {words[0]} {words[1]} --help`." in ran.err) == (2, True), ran.err
+
+
 def test_every_command_refuses_an_empty_home_alike(tmp_path: Path) -> None:
     nobody = Cli(tmp_path / "nobody")
     for words in (["get", "site"], ["status"], ["sync"], ["watch"], ["publish", "policy", "-"], ["create", "token"], ["run", "master"]):
