@@ -42,7 +42,7 @@ async def serve(home: Home, settings: Settings, world: World, *, started: Callab
 
 
 async def until_stopped(stopping: asyncio.Event, master: Master) -> None:
-    """Wait for a signal. Raises when the signing process ends by itself: what cannot acknowledge does not stay half alive."""
+    """Wait for a signal. Raises when the signing process ends or stops by itself: what cannot acknowledge does not stay half alive."""
     lost = asyncio.create_task(master.sequencer.lost())
     signalled = asyncio.create_task(stopping.wait())
     try:

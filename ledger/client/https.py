@@ -20,8 +20,10 @@ from ledger.core.canonical import is_hex64
 from ledger.core.checkpoint import parse_checkpoint
 from ledger.core.envelope import parse_envelope
 from ledger.core.errors import (
+    AuthenticationError,
     BusyError,
     FormatError,
+    InternalError,
     LedgerError,
     NotFoundError,
     OutcomeUnknown,
@@ -49,7 +51,7 @@ JSON_LINES = "application/jsonl"
 NOTE = "text/plain"
 PACKED: Mapping[str, str] = {"Accept-Encoding": "zstd"}
 PATIENCE_SECONDS = 30.0
-SENDS = 2
+NO_VERDICTS = (AuthenticationError, UnavailableError, InternalError)  # what says nothing of a statement itself
 
 
 class HttpsBackend:
@@ -131,8 +133,8 @@ class HttpsBackend:
         """Send entries in requests that fit the limits.
 
         A push-back (503 with Retry-After) is waited out for half a minute. A lost answer is sent once
-        more: a log answers a statement that it has with its first placement. If that is lost too,
-        `OutcomeUnknown` names the digest of the first statement of the request.
+        more: a log answers a statement that it has with its first placement. If that brings no answer
+        either, whatever the reason, `OutcomeUnknown` names the digest of the first statement of the request.
         """
         checked = [refusal(envelope) for envelope in envelopes]
         good = [envelope for envelope, refused in zip(envelopes, checked, strict=True) if refused is None]
@@ -147,20 +149,23 @@ class HttpsBackend:
 
     async def _send(self, batch: Sequence[bytes], headers: dict[str, str]) -> list[Placed | Refused]:
         deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
-        lost = 0
+        lost: LedgerError | None = None
         while True:
             try:
-                if len(batch) == 1:
-                    return [await self._send_one(batch[0], headers)]
-                return await self._send_many(batch, headers)
-            except BusyError as error:
-                if asyncio.get_running_loop().time() + error.retry_after > deadline:
+                answers = [await self._send_one(batch[0], headers)] if len(batch) == 1 else await self._send_many(batch, headers)
+            except LedgerError as error:
+                if isinstance(error, BusyError) and asyncio.get_running_loop().time() + error.retry_after <= deadline:
+                    await asyncio.sleep(error.retry_after)
+                    continue
+                if lost is None and not isinstance(error, OutcomeUnknown):
                     raise
-                await asyncio.sleep(error.retry_after)
-            except OutcomeUnknown as error:
-                lost += 1
-                if lost >= SENDS or headers:
-                    raise OutcomeUnknown(error.message, operation=digest_of(batch[0])) from error
+                if lost is not None or headers:
+                    raise _still_unknown(lost or error, batch) from error
+                lost = error
+            else:
+                if lost is not None and any(isinstance(one, Refused) and isinstance(one.error, NO_VERDICTS) for one in answers):
+                    raise _still_unknown(lost, batch) from lost
+                return answers
 
     async def _send_one(self, envelope: bytes, headers: dict[str, str]) -> Placed | Refused:
         try:
@@ -246,6 +251,11 @@ def refusal(entry: bytes) -> Refused | None:
     except FormatError as error:
         return Refused(error)
     return None
+
+
+def _still_unknown(lost: LedgerError, batch: Sequence[bytes]) -> OutcomeUnknown:
+    """Return what is told when an answer was lost and asking once more brought none: not that nothing arrived."""
+    return OutcomeUnknown(lost.message, operation=digest_of(batch[0]))
 
 
 def digest_of(entry: bytes) -> str:

@@ -50,7 +50,8 @@ class Place:
 class RemoteSequencer(asyncio.Protocol):
     """A `ledger.engine.ports.Sequencing` in a process of its own; `spawn` makes it. For one event loop.
 
-    When that process ends without being asked to, every request under way has an unknown outcome, and `lost` returns why.
+    When that process ends without being asked to, every request under way has an unknown outcome. `lost` returns why it ended, or why it
+    sequences nothing any more.
     """
 
     def __init__(self, process: asyncio.subprocess.Process, place: Place, observer: Observer | None = None) -> None:
@@ -75,6 +76,7 @@ class RemoteSequencer(asyncio.Protocol):
         self._suspect = False
         self._root: Root | None = None
         self._gone: asyncio.Future[None] = self._loop.create_future()
+        self._halted = asyncio.Event()
         self._hears: dict[str, Callable[..., None]] = {
             "placed": self._hear_placed,
             "failed": self._hear_failed,
@@ -124,13 +126,18 @@ class RemoteSequencer(asyncio.Protocol):
                 await process.wait()
 
     async def lost(self) -> LedgerError:
-        """Wait until the process ends by itself, and return what to tell people."""
-        await self._gone
+        """Wait until the process ends by itself, or sequences no more, and return what to tell people."""
+        halted = asyncio.create_task(self._halted.wait())
+        try:
+            await asyncio.wait((self._gone, halted), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            halted.cancel()
+        advice = "Start the master again: what was acknowledged stands. See the log above."
+        if not self._gone.done() and self._stopped is not None:
+            return NotReadyError(f"the signing process stopped: {self._stopped.message}", advice=advice)
         code = await self._process.wait()
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        return InternalError(
-            f"the signing process {how}", advice="Start the master again: what was acknowledged stands. See the log above."
-        )
+        return InternalError(f"the signing process {how}", advice=advice)
 
     @property
     def pid(self) -> int:
@@ -296,6 +303,8 @@ class RemoteSequencer(asyncio.Protocol):
 
     def _hear_state(self, stopped: Any, risk: str | None, suspect: bool, root: Any) -> None:
         self._stopped = None if stopped is None else error_of(stopped)
+        if self._stopped is not None:
+            self._halted.set()
         self._risk, self._suspect = risk, suspect
         self._root = None if root is None else parse_root(root)
 

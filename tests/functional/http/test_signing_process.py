@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
 
 from auth.keystore import KeyStore
@@ -25,6 +27,7 @@ from ledger.home.lock import WriterLock
 from master.signing.remote import Place, RemoteSequencer
 from master.signing.wire import LENGTH
 from master.status import resident
+from tests.support.command import PROGRAM, Cli, clean
 from tests.support.live import LiveNetwork, ledger_cli
 from tests.support.masters import Network, running_network
 from tests.support.small_network import Heard, SmallNetwork, key
@@ -257,6 +260,64 @@ def test_a_master_without_its_signing_process_ends_and_says_why(own_network: Liv
     assert not (own_network.home / "listen.json").exists()
     own_network.master.restart()
     asyncio.run(own_network.publish("after"))
+
+
+def waiting_entries(network: LiveNetwork) -> int:
+    """Return how many entries the master has not answered yet."""
+
+    async def ask() -> int:
+        async with network.transport() as transport:
+            return int(orjson.loads((await transport.get("/v1/status")).body)["waiting"])
+
+    return asyncio.run(ask())
+
+
+def test_a_master_whose_disk_fails_at_the_commit_ends_and_says_why(own_network: LiveNetwork) -> None:
+    """503, stop, recover: who published does not hear that it failed, and finds out what became of it after the restart."""
+    node = Cli(asyncio.run(own_network.join("node-1")))
+    (child,) = children(own_network.master.pid)
+    _, hard = resource.prlimit(child, resource.RLIMIT_FSIZE)
+    resource.prlimit(child, resource.RLIMIT_FSIZE, (1, hard))  # from now on its writes fail
+    ran = node("publish", "policy", "-", stdin='{"site": {"id": "bern"}}')
+    assert (ran.code, "[outcome-unknown]" in ran.err) == (4, True), ran.err
+    assert own_network.master.wait() == 4
+    said = own_network.master.log_text()
+    assert "the signing process stopped: writing" in said
+    assert "Start the master again" in said
+    assert [one["id"] for one in node("get", "operations", "-o", "json").good().json] == ["bern"]
+    own_network.master.restart()
+    node("sync").good()
+    (waiting,) = node("get", "operations", "-o", "json").good().json
+    assert node("retry", "operation", str(waiting["operation"]), "-o", "json").good().json[0]["result"] == "published"
+    assert own_network.master.stop() == 0
+    assert ledger_cli(own_network.home, "verify", "ledger").returncode == 0
+
+
+def test_what_a_dying_master_did_not_answer_is_not_taken_for_undone(own_network: LiveNetwork) -> None:
+    """The publisher asks once more, and nobody is there: that says nothing of what became of the first request."""
+    node = Cli(asyncio.run(own_network.join("node-1")))
+    (child,) = children(own_network.master.pid)
+    os.kill(child, signal.SIGSTOP)
+    words = [*PROGRAM, "--home", str(node.home), "publish", "policy", "-"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=clean({})) as command:
+        assert command.stdin is not None
+        command.stdin.write(b'{"site": {"id": "bern"}}')
+        command.stdin.close()
+        command.stdin = None
+        while not waiting_entries(own_network):
+            assert command.poll() is None
+            time.sleep(0.05)
+        own_network.master.kill()
+        _, said = command.communicate(timeout=30)
+    assert (command.returncode, b"[outcome-unknown]" in said) == (4, True), said
+    assert [(one["id"], one["state"]) for one in node("get", "operations", "-o", "json").good().json] == [("bern", "sent")]
+    own_network.master.restart()
+    node("sync").good()
+    (waiting,) = node("get", "operations", "-o", "json").good().json
+    node("retry", "operation", str(waiting["operation"])).good()
+    node("sync").good()
+    assert node("get", "operations", "-o", "json").good().json == []
+    assert len(node("history", "bern", "-o", "json").good().json) == 1
 
 
 def test_a_killed_master_takes_its_signing_process_along(own_network: LiveNetwork) -> None:

@@ -16,7 +16,18 @@ from ledger.client.sse import Event
 from ledger.core.backend import Entries, NewHead, Placed, Refused
 from ledger.core.checkpoint import Checkpoint
 from ledger.core.envelope import parse_envelope
-from ledger.core.errors import BusyError, ConflictError, FormatError, LedgerError, NotFoundError, OutcomeUnknown, UnreachableError
+from ledger.core.errors import (
+    AuthenticationError,
+    BusyError,
+    ConflictError,
+    FormatError,
+    InternalError,
+    LedgerError,
+    NotFoundError,
+    NotReadyError,
+    OutcomeUnknown,
+    UnreachableError,
+)
 from ledger.core.limits import LIMITS
 from ledger.core.note import Note, log_line
 from ledger.core.tiles import frame
@@ -89,6 +100,25 @@ async def test_a_lost_answer_is_asked_for_once_more_and_then_named() -> None:
         await https.append(ENTRIES[:1])
     assert raised.value.operation == parse_envelope(ENTRIES[0]).statement.digest
     assert len(fake.asked) == 2
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        UnreachableError("gone"),
+        NotReadyError("stopped"),
+        BusyError("full", retry_after=60.0),
+        AuthenticationError("the token expired"),
+        InternalError("a bug"),
+    ],
+)
+@pytest.mark.parametrize("count", [1, 2])
+async def test_after_a_lost_answer_nothing_that_is_no_answer_says_that_it_did_not_arrive(second: LedgerError, count: int) -> None:
+    https, _ = backend(OutcomeUnknown("lost", operation="x"), second)
+    with pytest.raises(OutcomeUnknown, match="lost") as raised:
+        await https.append(ENTRIES[:count])
+    assert raised.value.operation == parse_envelope(ENTRIES[0]).statement.digest
+    assert raised.value.__cause__ is not None
 
 
 async def test_a_conditional_append_is_never_sent_again() -> None:
