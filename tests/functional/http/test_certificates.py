@@ -11,9 +11,14 @@ from cryptography import x509
 
 from auth.keystore import generate_key
 from auth.pki import CertificateAuthority, common_name, load_chain, make_request, new_tls_key, parse_request, verify_chain
+from auth.revocation import parse_list
+from auth.succession import FORMER, anchors
+from ledger.client.ownca import renew_own
 from ledger.core.errors import VerificationError
 from ledger.home.files import write_file
 from master.certificates import MOST_A_DAY
+from master.renewal import rotate_ca
+from tests.support.live import eventually
 
 if TYPE_CHECKING:
     from ledger.core.canonical import JSONObject
@@ -133,3 +138,51 @@ async def test_revocation_list_is_made_once_while_nothing_changes(network: Netwo
     assert lists[0] == lists[1] == lists[2]
     await ask(network, member, "node-1")
     assert (await network.get("/v1/crl")).body != lists[0]
+
+
+async def test_certificate_by_the_former_ca_is_on_the_list_of_the_new_one_when_its_member_is_dropped(network: Network) -> None:
+    member, home = await network.enrol("node-1"), network.home
+    member_id = next(iter(network.versions))
+    lost = load_chain((await ask(network, member, "node-1")).json["certificate"].encode())[0]
+    old = await asyncio.to_thread(home.ca_file.read_bytes)
+    await asyncio.to_thread(rotate_ca, home, network.clock)
+    new = await asyncio.to_thread(home.ca_file.read_bytes)
+
+    async def listed() -> bytes:
+        return bytes((await network.get("/v1/crl")).body)
+
+    async def by_the_new_ca() -> bool:
+        return is_of(await listed(), new)
+
+    await eventually(by_the_new_ca, "the master lists by the new CA")
+    assert not is_of(await listed(), old)
+    assert lost.serial_number not in parse_list(await listed(), new).serials
+    assert (await network.publish(network.drop("member", member_id))).status == 201
+    assert lost.serial_number in parse_list(await listed(), new).serials
+
+
+def is_of(pem: bytes, ca: bytes) -> bool:
+    try:
+        parse_list(pem, ca)
+    except VerificationError:
+        return False
+    return True
+
+
+async def test_certificates_of_the_master_are_on_no_list_and_end_with_the_trust_in_their_ca(network: Network) -> None:
+    """docs/security.md, Keys: what is done about a stolen TLS key of the master."""
+    home = network.home
+    before = load_chain(await asyncio.to_thread(home.certificate_file.read_bytes))
+    old = load_chain(await asyncio.to_thread(home.ca_file.read_bytes))
+    await asyncio.to_thread(renew_own, home, network.clock)
+    serials = parse_list((await network.get("/v1/crl")).body, await asyncio.to_thread(home.ca_file.read_bytes)).serials
+    assert before[0].serial_number not in serials
+    verify_chain(before, old, network.clock.now())
+    await asyncio.to_thread(rotate_ca, home, network.clock)
+    new = await asyncio.to_thread(home.ca_file.read_bytes)
+    former = await asyncio.to_thread((home.tls / FORMER).read_bytes)
+    now = network.clock.now()
+    verify_chain(before, load_chain(anchors(new, former, now)), now)
+    with pytest.raises(VerificationError):  # ca-old.pem is deleted
+        verify_chain(before, load_chain(anchors(new, b"", now)), now)
+    verify_chain(load_chain(await asyncio.to_thread(home.certificate_file.read_bytes)), load_chain(new), now)
