@@ -1,7 +1,7 @@
 """Who a home is on a channel: a certificate of an organisation, and its key.
 
-In a home it is a file of Fabric's wallets (`NAME.id`, JSON). It is taken from such a file, from an MSP directory (`signcerts`,
-`keystore`), or from a directory with `cert.pem` and `key.pem`.
+In a home it is a file of Fabric's wallets (`NAME.id`, JSON). It is taken from such a file, from a wallet (a directory of them)
+that holds one, from an MSP directory (`signcerts`, `keystore`), or from a directory with `cert.pem` and `key.pem`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from ledger.core.errors import FormatError, NotFoundError
+from ledger.core.errors import FormatError, NotFoundError, UsageError
 from ledger.home.files import create_file, read_private_file, read_text
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 KEY_FILE: Final = "fabric.id"
 TYPE: Final = "X.509"
-_ADVICE: Final = "Give a wallet file (NAME.id), an MSP directory, or a directory with cert.pem and key.pem."
+_ADVICE: Final = "Give a wallet or a file of one (NAME.id), an MSP directory, or a directory with cert.pem and key.pem."
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,14 @@ class Identity:
 def read_identity(path: Path) -> Identity:
     """Return the identity at `path` (blocking).
 
-    Raises NotFoundError when there is none, FormatError for something else, UsageError for a key that others may read.
+    Raises NotFoundError when there is none, FormatError for something else, UsageError for a key that others may read and for a
+    wallet with several.
     """
     if path.is_dir():
-        return _of_directory(path)
+        kept = sorted(path.glob("*.id"))
+        if len(kept) > 1:
+            raise UsageError(f"{path} holds {len(kept)} identities", advice=f"Name one of them: {', '.join(one.name for one in kept)}.")
+        return read_identity(kept[0]) if kept else _of_directory(path)
     try:
         found = orjson.loads(read_private_file(path))
         credentials = found["credentials"]

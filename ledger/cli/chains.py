@@ -48,7 +48,7 @@ def account(invocation: Invocation, key: Path | None, identity: Path | None, *, 
     can stand in its place.
 
     On Hyperledger Fabric an organisation's CA makes identities. With --identity the home takes a copy of one, into keys/fabric.id: of a
-    wallet file (NAME.id), an MSP directory, or a directory with cert.pem and key.pem.
+    wallet or a file of one (NAME.id), an MSP directory, or a directory with cert.pem and key.pem.
 
     For example:
       ledger-cli create account --ask-passphrase

@@ -103,6 +103,15 @@ def test_identities_come_from_wallets_msp_directories_and_pem_files(tmp_path: Pa
     assert "KEY" not in repr(found)
 
 
+def test_a_wallet_is_taken_when_it_holds_one_identity_and_else_lists_them(tmp_path: Path) -> None:
+    one = wallet(tmp_path)
+    assert read_identity(tmp_path) == read_identity(one)
+    one.with_name("zoe.id").write_bytes(one.read_bytes())
+    with pytest.raises(UsageError, match="2 identities") as raised:
+        read_identity(tmp_path)
+    assert f"{one.name}, zoe.id" in raised.value.hint
+
+
 @pytest.mark.parametrize(
     "content",
     [
