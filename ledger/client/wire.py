@@ -48,11 +48,13 @@ class Connector(aiohttp.TCPConnector):
 class Wire:
     """The connections to `base`. `admit` raises for the certificate of a server that is to hear nothing. Make it in an event loop."""
 
-    def __init__(self, base: str, context: ssl.SSLContext, admit: Callable[[Mapping[str, Any]], None]) -> None:
+    def __init__(
+        self, base: str, context: ssl.SSLContext, admit: Callable[[Mapping[str, Any]], None], *, total_seconds: float = TOTAL_SECONDS
+    ) -> None:
         self._base = base
         self._session = aiohttp.ClientSession(
             connector=Connector(context, admit),
-            timeout=aiohttp.ClientTimeout(total=TOTAL_SECONDS, sock_connect=CONNECT_SECONDS),
+            timeout=aiohttp.ClientTimeout(total=total_seconds, sock_connect=CONNECT_SECONDS),
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,

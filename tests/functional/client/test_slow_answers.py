@@ -11,8 +11,7 @@ import pytest
 
 from auth.pki import CertificateAuthority, CertificateRequest, encode_tls_key, new_tls_key
 from auth.tls import client_context
-from ledger.client import wire
-from ledger.client.transport import Transport
+from ledger.client.wire import Wire
 from ledger.core.errors import OutcomeUnknown, UnreachableError
 from ledger.home.clock import SystemClock
 
@@ -60,34 +59,33 @@ def certified(folder: Path) -> tuple[bytes, ssl.SSLContext]:
 
 
 @asynccontextmanager
-async def dribbling(folder: Path) -> AsyncIterator[tuple[Dribbler, Transport]]:
+async def dribbling(folder: Path) -> AsyncIterator[tuple[Dribbler, Wire]]:
     dribbler = Dribbler()
     ca, context = await asyncio.to_thread(certified, folder)
     async with await asyncio.start_server(dribbler.answer, "127.0.0.1", 0, ssl=context) as server:
         port = server.sockets[0].getsockname()[1]
-        async with Transport(f"https://127.0.0.1:{port}", context=await asyncio.to_thread(client_context, ca)) as transport:
-            yield dribbler, transport
+        trusting = await asyncio.to_thread(client_context, ca)
+        wire = Wire(f"https://127.0.0.1:{port}", trusting, lambda _: None, total_seconds=BOUND_SECONDS)
+        try:
+            yield dribbler, wire
+        finally:
+            await wire.close()
         await dribbler.left.wait()
 
 
-@pytest.fixture(autouse=True)
-def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "TOTAL_SECONDS", BOUND_SECONDS)
-
-
 async def test_get_that_dribbles_for_ever_is_unreachable(tmp_path: Path) -> None:
-    async with dribbling(tmp_path) as (dribbler, transport):
+    async with dribbling(tmp_path) as (dribbler, wire):
         with pytest.raises(UnreachableError, match="did not answer"):
-            await transport.get("/checkpoint", private=False)
+            await wire.request("GET", "/checkpoint", headers={}, body=None)
         await dribbler.left.wait()  # the connection is given up too
     assert [request.split(b" ", 2)[:2] for request in dribbler.heard] == [[b"GET", b"/checkpoint"]]
     assert dribbler.dribbled > 1
 
 
 async def test_post_that_was_sent_has_an_unknown_outcome(tmp_path: Path) -> None:
-    async with dribbling(tmp_path) as (dribbler, transport):
+    async with dribbling(tmp_path) as (dribbler, wire):
         with pytest.raises(OutcomeUnknown, match="did not answer") as raised:
-            await transport.post("/v1/entries", b"an entry", "application/octet-stream")
+            await wire.request("POST", "/v1/entries", headers={}, body=b"an entry")
         await dribbler.left.wait()
     assert [request.endswith(b"\r\n\r\nan entry") for request in dribbler.heard] == [True]  # heard whole, once: nothing is sent again
     assert raised.value.context["operation"] == "/v1/entries"
