@@ -1,4 +1,4 @@
-"""Test tiers: a folder of `tests` each, and marks for what some tests of a folder need besides.
+"""Test tiers: a folder of `tests` each (the innermost counts), and marks for what some tests of a folder need besides.
 
 A tier that cannot run here is deselected, never skipped: the closing summary names it and says why.
 Where CI is set and the whole suite was asked for, a tier that CI requires and that did not run fails
@@ -86,12 +86,14 @@ FOLDERS: Mapping[str, Tier] = {
     "fuzz": Tier("fuzzers, half a minute each", _needs_package("atheris")),
     "faults": Tier("disks that fail, processes that are killed, queues that are full"),
     "chains": Tier("real chains: anvil", missing_anvil),
+    "chains/hyperledger": Tier("channels of Hyperledger Fabric"),
     "docker": Tier("the image, built and run by a Docker daemon of its own", missing_docker),
     "bench": Tier("figures with their baselines", command="make bench", in_ci=False),
 }
 MARKS: Mapping[str, Tier] = {
     "shared_vectors": Tier("another project's vectors, read where they lie", _needs_directory("../shared/vectors/merkle")),
     "go": Tier("Go programs: what checks our log, the chaincode", _needs_go),
+    "anvil": Tier("an anvil beside something else", missing_anvil),
     "geth": Tier("a second chain client, driven by a consensus of our own", missing_geth),
     "java": Tier("the bridge to Hyperledger Fabric, in a real JVM", missing_bridge),
     "fabric_standin": Tier("ledgers on the stand-in peer, which drives the real chaincode for the real client", missing_standin),
@@ -134,10 +136,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def tiers_of(item: pytest.Item) -> list[str]:
-    """Return the tiers a test belongs to: its folder's, then its marks'."""
-    parts = item.path.relative_to(item.config.rootpath).parts
-    folder = parts[1] if len(parts) > 2 and parts[0] == "tests" else ""
-    return [name for name in (folder, *(mark.name for mark in item.iter_markers())) if name in TIERS]
+    """Return the tiers a test belongs to: its innermost folder's, then its marks', each once."""
+    top, *inner = item.path.relative_to(item.config.rootpath).parts[:-1]
+    folders = ["/".join(inner[:depth]) for depth in range(len(inner), 0, -1)] if top == "tests" else []
+    folder = next((name for name in folders if name in FOLDERS), "")
+    return [name for name in dict.fromkeys((folder, *(mark.name for mark in item.iter_markers()))) if name in TIERS]
 
 
 def _reason(name: str, config: pytest.Config) -> str | None:
@@ -155,13 +158,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     kept, left = [], []
     for item in items:
         names = tiers_of(item)
-        lacking = next((name for name in names if reasons[name] is not None), None)
-        if lacking is None:
-            kept.append(item)
-            tally.selected.update(set(names))
-        else:
+        lacking = {name: reason for name in names if (reason := reasons[name]) is not None}
+        if lacking:
             left.append(item)
-            tally.leave_out(lacking, reasons[lacking] or "")
+        else:
+            kept.append(item)
+            tally.selected.update(names)
+        for name, reason in lacking.items():
+            tally.leave_out(name, reason)
     if left:
         config.hook.pytest_deselected(items=left)
         items[:] = kept

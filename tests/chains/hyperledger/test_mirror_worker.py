@@ -90,6 +90,7 @@ async def _whole_story(scene: Scene) -> None:
     assert await state_root_of(reader) == wanted
 
 
+@pytest.mark.anvil
 def test_one_log_is_mirrored_to_two_chains_at_once_and_all_three_are_the_same(
     opened: AbstractAsyncContextManager[FabricNetwork], founded: Path, tmp_path: Path
 ) -> None:

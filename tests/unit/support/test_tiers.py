@@ -19,16 +19,18 @@ import pytest
 from tests.support import tiers
 from tests.support.tiers import *
 from tests.support.tiers import Tier
-here = {name: tier for name, tier in tiers.TIERS.items() if name not in {"docker", "chains", "fuzz"}}
-tiers.TIERS = {**here, "go": Tier("x", lambda: "no go here")}
+away = {"docker", "chains", "chains/hyperledger", "fuzz"}
+here = {name: tier for name, tier in tiers.TIERS.items() if name not in away}
+tiers.TIERS = {**here, "go": Tier("x", lambda: "no go here"), "java": Tier("x", lambda: "no java here")}
 """
 
 
 WITHOUT_DOCKER = """
 from tests.support import tiers
 from tests.support.tiers import *
-tiers.TIERS = {name: tier for name, tier in tiers.TIERS.items() if name not in {"docker", "chains", "fuzz"}}  # which not every machine has
-tiers.FOLDERS = {name: tier for name, tier in tiers.FOLDERS.items() if name not in {"docker", "chains", "fuzz"}}
+away = {"docker", "chains", "chains/hyperledger", "fuzz"}  # which not every machine has
+tiers.TIERS = {name: tier for name, tier in tiers.TIERS.items() if name not in away}
+tiers.FOLDERS = {name: tier for name, tier in tiers.FOLDERS.items() if name not in away}
 """
 
 
@@ -76,6 +78,29 @@ def test_a_missing_tier_fails_in_ci_only(suite: Path, workers: list[str]) -> Non
     assert code == 1, out
     assert "CI requires the tier go" in out
     assert run(suite, *workers, "tests/unit", ci=True)[0] == 0
+
+
+def test_everything_that_a_test_lacks_is_named(suite: Path) -> None:
+    """Else a machine without Go hides that it has no Java either."""
+    (suite / "conftest.py").write_text(MISSING)
+    both = "import pytest\n@pytest.mark.go\n@pytest.mark.java\ndef test_both(): raise RuntimeError\n"
+    (suite / "tests" / "unit" / "test_both.py").write_text(both)
+    code, out = run(suite)
+    assert code == 0, out
+    assert "did not run: go (1 tests): no go here" in out
+    assert "did not run: java (1 tests): no java here" in out
+
+
+def test_the_innermost_folder_is_the_tier(suite: Path) -> None:
+    """What runs on a channel needs no anvil, though it lies among the chains."""
+    away = 'tiers.FOLDERS = {**tiers.FOLDERS, "unit": tiers.Tier("x", lambda: "no unit here"), "unit/deep": tiers.Tier("y")}\n'
+    (suite / "conftest.py").write_text(WITHOUT_DOCKER + away + "tiers.TIERS = {**tiers.TIERS, **tiers.FOLDERS}\n")
+    (suite / "tests" / "unit" / "deep" / "er").mkdir(parents=True)
+    (suite / "tests" / "unit" / "deep" / "er" / "test_deeper.py").write_text("def test_one(): pass\n")
+    code, out = run(suite, "tests/unit")
+    assert code == 0, out
+    assert "did not run: unit (1 tests): no unit here" in out
+    assert "unit/deep 1\n" in out
 
 
 def test_an_empty_folder_fails_in_ci(suite: Path) -> None:
