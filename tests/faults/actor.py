@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from ledger.core.backend import Placed
 from ledger.core.errors import LedgerError
 from ledger.home.clock import SystemClock
 from master.create import NewNetwork, create_network
-from tests.faults.scenes import sequencing
+from tests.faults.scenes import Lane, sequencing
 from tests.support.small_network import SmallNetwork
 
 if TYPE_CHECKING:
@@ -33,12 +34,12 @@ async def create(home: Path) -> int:
     return DONE
 
 
-async def sequence(home: Path) -> int:
+async def sequence(home: Path, lane: Lane = Lane.THREAD) -> int:
     """Start a sequencer, which writes `head.json`, place an entry, and stop, which writes it again."""
     acknowledged = False
     network = SmallNetwork()
     try:
-        async with sequencing(home, network) as sequencer:
+        async with sequencing(home, network, lane) as sequencer:
             (one,) = await sequencer.append([network.put("a")])
             acknowledged = isinstance(one, Placed)
     except LedgerError:
@@ -48,7 +49,10 @@ async def sequence(home: Path) -> int:
     return DONE if acknowledged else REFUSED
 
 
-SCENES: dict[str, Callable[[Path], Awaitable[int]]] = {"create": create, "sequence": sequence}
+SCENES: dict[str, Callable[[Path], Awaitable[int]]] = {
+    "create": create,
+    **{f"sequence {lane.name}": partial(sequence, lane=lane) for lane in Lane},
+}
 
 
 def act(scene: str, home: Path) -> int:

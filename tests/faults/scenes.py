@@ -10,6 +10,7 @@ import os
 import shutil
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,7 +25,9 @@ from ledger.engine.genesis import create_log
 from ledger.engine.journal import Journal, State
 from ledger.engine.replica import Replica
 from ledger.engine.sequencer import Sequencer
-from ledger.engine.store import Store
+from ledger.engine.store import LOCK, Store
+from ledger.home.lock import WriterLock
+from master.signing.process import THREADS as SIGNING_THREADS
 from tests.support.small_network import SmallNetwork, TurnedClock
 
 if TYPE_CHECKING:
@@ -68,12 +71,28 @@ def whole(snapshot: Snapshot, network: str) -> int:
     return checked.size
 
 
+class Lane(StrEnum):
+    """Where a log is written."""
+
+    THREAD = "in a thread of its own, as an embedded ledger and a node do"
+    LOOP = "in the event loop, as the signing process of a master does"
+
+
+def open_in(lane: Lane, home: Path) -> Store:
+    """Open the ledger of a home for writing in a lane."""
+    if lane is Lane.THREAD:
+        return Store.open(home / LEDGER)
+    return Store.open_held(home / LEDGER, WriterLock.take(home / LOCK), SIGNING_THREADS)
+
+
 @asynccontextmanager
-async def sequencing(home: Path, network: SmallNetwork) -> AsyncIterator[Sequencer]:
+async def sequencing(home: Path, network: SmallNetwork, lane: Lane = Lane.THREAD) -> AsyncIterator[Sequencer]:
     """Run a sequencer over the ledger of a home."""
-    store = await asyncio.to_thread(Store.open, home / LEDGER)
+    store = await asyncio.to_thread(open_in, lane, home)
     try:
         sequencer = Sequencer(store, network.keys, clock=TurnedClock())
+        if lane is Lane.LOOP:
+            sequencer.serve_elsewhere()
         try:
             await sequencer.start()
             yield sequencer
@@ -86,8 +105,9 @@ async def sequencing(home: Path, network: SmallNetwork) -> AsyncIterator[Sequenc
 class Commit:
     """The sequencer: one entry, many in one request, a change and a drop, then a stop."""
 
-    def __init__(self, folder: Path, many: int = 12) -> None:
+    def __init__(self, folder: Path, lane: Lane = Lane.THREAD, many: int = 12) -> None:
         self.network = SmallNetwork()
+        self.lane = lane
         self._template = folder / "commit"
         self._template.mkdir()
         asyncio.run(create_log(self._template / LEDGER, self.network.first, self.network.keys, TurnedClock()))
@@ -99,7 +119,7 @@ class Commit:
         shutil.copytree(self._template, home)
 
     async def act(self, home: Path, told: Told) -> None:
-        async with sequencing(home, self.network) as sequencer:
+        async with sequencing(home, self.network, self.lane) as sequencer:
             for request in self.requests:
                 await self._append(sequencer, request, told)
 
@@ -124,7 +144,7 @@ class Commit:
                     told.refused[digest] = result.error
 
     async def check(self, home: Path, told: Told) -> None:
-        async with sequencing(home, self.network) as sequencer:
+        async with sequencing(home, self.network, self.lane) as sequencer:
             assert sequencer.fork_risk is None
             size = sequencer.store.read_now(lambda snapshot: whole(snapshot, self.network.id))
             for envelope in chain(*self.requests):

@@ -24,7 +24,7 @@ from ledger.home.clock import SystemClock
 from ledger.home.home import Home
 from master.create import NewNetwork, create_network
 from tests.faults import actor
-from tests.faults.scenes import LEDGER, sequencing, whole
+from tests.faults.scenes import LEDGER, Lane, sequencing, whole
 from tests.support.live import environment
 from tests.support.small_network import SmallNetwork, TurnedClock
 from tests.support.tiers import ROOT
@@ -48,6 +48,10 @@ CALLS = {  # what can end in the middle, and in which ways
     "ftruncate": ("error=EIO", "signal=SIGKILL"),
 }
 ROWS = [(calls, how) for calls, ways in CALLS.items() for how in ways]
+IN_LANES = [  # the calls of the database are those that another thread makes in the other lane
+    *((*row, Lane.THREAD) for row in ROWS),
+    *((*row, Lane.LOOP) for row in ROWS if row[0] in {"fsync", "fdatasync", "pwrite64"}),
+]
 
 
 @dataclass
@@ -134,8 +138,8 @@ def check_network(home: Path, code: int) -> None:
     assert Home(home).head_file.exists()
 
 
-@pytest.mark.parametrize(("calls", "how"), ROWS)
-def test_head_file_that_cannot_be_written_forks_nothing(running: Actor, quick_path: Path, calls: str, how: str) -> None:
+@pytest.mark.parametrize(("calls", "how", "lane"), IN_LANES)
+def test_head_file_that_cannot_be_written_forks_nothing(running: Actor, quick_path: Path, calls: str, how: str, lane: Lane) -> None:
     network = SmallNetwork()
     (quick_path / "template").mkdir()
     asyncio.run(create_log(quick_path / "template" / LEDGER, network.first, network.keys, TurnedClock()))
@@ -144,18 +148,18 @@ def test_head_file_that_cannot_be_written_forks_nothing(running: Actor, quick_pa
         number += 1
         home = quick_path / str(number)
         shutil.copytree(quick_path / "template", home)
-        code, failed = running.act("sequence", home, calls, f"{how}:when={number}")
+        code, failed = running.act(f"sequence {lane.name}", home, calls, f"{how}:when={number}")
         assert code in {actor.DONE, actor.REFUSED, actor.DONE_THEN_FAILED, KILLED}, f"{calls} {number}"
         if not failed:
             break
-        asyncio.run(check_sequence(home, code))
+        asyncio.run(check_sequence(home, code, lane))
     assert code == actor.DONE
 
 
-async def check_sequence(home: Path, code: int) -> None:
+async def check_sequence(home: Path, code: int, lane: Lane) -> None:
     """Check that the log is whole, that it has what was acknowledged, and that it may be signed on."""
     network = SmallNetwork()
-    async with sequencing(home, network) as sequencer:
+    async with sequencing(home, network, lane) as sequencer:
         assert sequencer.fork_risk is None
         size = sequencer.store.read_now(lambda snapshot: whole(snapshot, network.id))
         if code != KILLED:

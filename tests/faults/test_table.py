@@ -13,7 +13,7 @@ import pytest
 
 from ledger.core.errors import LedgerError
 from tests.faults.disk import Disk, Fault, How, Left
-from tests.faults.scenes import Commit, Genesis, Intake, Intents, KilledGenesis, Told
+from tests.faults.scenes import Commit, Genesis, Intake, Intents, KilledGenesis, Lane, Told
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 # SQLite passes over some reads that fail, and apsw then shows their errors to nobody in particular.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. None:pytest.PytestUnraisableExceptionWarning")
 
-SCENES = ("commit", "intake", "journal", "genesis")
-LEAST_STEPS = {"commit": 40, "intake": 40, "journal": 20, "genesis": 20}
+SCENES = ("commit", "commit in the loop", "intake", "journal", "genesis")
+LEAST_STEPS = {"commit": 40, "commit in the loop": 40, "intake": 40, "journal": 20, "genesis": 20}
 LEAST_READS = 8
 
 
 def scene_of(name: str, folder: Path, *, killed: bool = False) -> Scene:
-    if name == "commit":
-        return Commit(folder)
+    if name.startswith("commit"):
+        return Commit(folder, Lane.LOOP if name.endswith("loop") else Lane.THREAD)
     if name == "intake":
         return Intake(folder)
     if name == "journal":

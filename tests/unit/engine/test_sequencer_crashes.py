@@ -26,12 +26,14 @@ from ledger.engine.commit import Committer
 from ledger.engine.database import Database
 from ledger.engine.genesis import create_log
 from ledger.engine.headfile import HeadFile, LeftHead
+from ledger.engine.lanes import Threads
 from ledger.engine.outlet import Outlet
 from ledger.engine.sequencer import Sequencer
 from ledger.engine.signing import NoteSigner, log_vkey
-from ledger.engine.store import Store
+from ledger.engine.store import LOCK, Store
 from ledger.engine.transaction import Transaction
 from ledger.engine.view import WritableState
+from ledger.home.lock import WriterLock
 from tests.support.small_network import ORIGIN, SmallNetwork, TurnedClock, key
 
 if TYPE_CHECKING:
@@ -41,16 +43,25 @@ if TYPE_CHECKING:
     from ledger.core.envelope import Envelope
 
 
+# Where a log is written: in a thread of its own, as an embedded ledger does, or in the event loop, as a master's signing process does.
+THREAD, LOOP = Threads(), Threads(readers=1, own_writer=False)
+in_both_lanes = pytest.mark.parametrize("lane", [pytest.param(THREAD, id="thread"), pytest.param(LOOP, id="loop")])
+
+
 class Running:
     """A sequencer over the ledger in a home."""
 
-    def __init__(self, home: Path, network: SmallNetwork) -> None:
+    def __init__(self, home: Path, network: SmallNetwork, lane: Threads = THREAD) -> None:
         self.home = home
         self.network = network
+        self.lane = lane
 
     async def __aenter__(self) -> Self:
-        self.store = await asyncio.to_thread(Store.open, self.home / "ledger.db")
+        lock = await asyncio.to_thread(WriterLock.take, self.home / LOCK)
+        self.store = await asyncio.to_thread(Store.open_held, self.home / "ledger.db", lock, self.lane)
         self.sequencer = Sequencer(self.store, self.network.keys, clock=TurnedClock())
+        if not self.lane.own_writer:
+            self.sequencer.serve_elsewhere()
         await self.sequencer.start()
         return self
 
@@ -168,12 +179,13 @@ async def test_a_crash_at_any_step_leaves_a_whole_log(
         survivor.check()
 
 
+@in_both_lanes
 @pytest.mark.parametrize("done", [False, True])
 @pytest.mark.parametrize(
     ("owner", "name"), [(WritableState, "apply"), *((Transaction, one) for one in ("store_tree", "put_checkpoint", "finish"))]
 )
 async def test_a_disk_that_fails_before_commit_changes_nothing(
-    home: Path, monkeypatch: pytest.MonkeyPatch, owner: type, name: str, done: bool
+    home: Path, monkeypatch: pytest.MonkeyPatch, owner: type, name: str, done: bool, lane: Threads
 ) -> None:
     network = await make(home)
     thing, original = network.put("a"), getattr(owner, name)
@@ -183,7 +195,7 @@ async def test_a_disk_that_fails_before_commit_changes_nothing(
             original(*arguments, **named)
         raise apsw.FullError("disk full")
 
-    async with Running(home / "live", network) as running:
+    async with Running(home / "live", network, lane) as running:
         monkeypatch.setattr(owner, name, fail)
         with pytest.raises(UnavailableError):
             await running.sequencer.append([thing])
@@ -194,8 +206,11 @@ async def test_a_disk_that_fails_before_commit_changes_nothing(
         assert running.check() == 5
 
 
+@in_both_lanes
 @pytest.mark.parametrize("done", [False, True])
-async def test_a_commit_that_fails_is_an_unknown_outcome_and_stops(home: Path, monkeypatch: pytest.MonkeyPatch, done: bool) -> None:
+async def test_a_commit_that_fails_is_an_unknown_outcome_and_stops(
+    home: Path, monkeypatch: pytest.MonkeyPatch, done: bool, lane: Threads
+) -> None:
     network = await make(home)
     thing = network.put("a")
 
@@ -215,7 +230,7 @@ async def test_a_commit_that_fails_is_an_unknown_outcome_and_stops(home: Path, m
                 raise apsw.IOError("fsync failed")
             return self._real.execute(sql, *bindings)
 
-    async with Running(home / "live", network) as running:
+    async with Running(home / "live", network, lane) as running:
         database = running.store._database
         monkeypatch.setattr(database, "_write_connection", FailingConnection(database.connection))
         with pytest.raises(OutcomeUnknown) as caught:
@@ -227,7 +242,7 @@ async def test_a_commit_that_fails_is_an_unknown_outcome_and_stops(home: Path, m
         with pytest.raises(NotReadyError):
             await running.store.write(lambda transaction: transaction.put_meta("x", 1))
         assert len(running.store.read_now(lambda snapshot: snapshot.entries(0, 3))) == 3
-    async with Running(home / "live", network) as again:
+    async with Running(home / "live", network, lane) as again:
         assert again.check() == (5 if done else 3)
         assert (await again.place(thing)).index == 4
         assert again.check() == 5
