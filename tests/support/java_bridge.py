@@ -23,6 +23,7 @@ SOURCES = ROOT / "blockchain_adapters" / "hyperledger" / "bridge-java"
 UV = Path(sys.executable).with_name("uv")
 BUILD_SECONDS = 600
 HOW = "make fabric-bridge"
+TOLD = "maven.log"
 
 
 class JavaToolError(RuntimeError):
@@ -82,15 +83,16 @@ def built_bridge() -> Path:
 
 
 def compile_bridge(folder: Path) -> Path:
-    """Build the jar from a copy of the sources at `folder`; return its path there. Raises JavaToolError."""
+    """Build the jar from a copy of the sources at `folder`; return its path there, beside what Maven `TOLD`. Raises JavaToolError."""
     maven = shutil.which("mvn")
     if maven is None:
         raise JavaToolError("the bridge needs Maven: no command mvn (make system-packages)")
     java()
     shutil.copytree(SOURCES, folder, ignore=shutil.ignore_patterns("target"))
-    done = subprocess.run([maven, "-q", "-B", "package"], cwd=folder, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)
+    done = subprocess.run([maven, "-B", "package"], cwd=folder, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)
     if done.returncode:
         raise JavaToolError("Maven could not build the bridge")
+    folder.joinpath("target", TOLD).write_text(done.stdout)
     return folder / "target" / JAR
 
 

@@ -224,20 +224,6 @@ func TestHostileArgumentsAreRefused(t *testing.T) {
 	}
 }
 
-func TestSameCallOnSameStateWritesTheSame(t *testing.T) {
-	who := identity(t, "Org1MSP", map[string]string{"b": "1", "a": "2"})
-	var before *transaction
-	for range 20 {
-		w := newWorld(t)
-		w.must(who, "Configure", []byte(open))
-		x, _ := w.must(who, "Anchor", anchor(0, 0, 1, "b", "note")...)
-		if before != nil && !(reflect.DeepEqual(before.writes, x.writes) && reflect.DeepEqual(before.events, x.events)) {
-			t.Fatal("two endorsers would differ")
-		}
-		before = x
-	}
-}
-
 func TestAPeerThatFailsToReadIsSaidToFail(t *testing.T) {
 	w, who := opened(t)
 	for _, arguments := range [][][]byte{
