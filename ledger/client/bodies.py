@@ -10,6 +10,7 @@ import zstandard
 
 from ledger.core.errors import FormatError, TooLargeError
 from ledger.core.limits import LIMITS, MIB
+from ledger.core.trust.findings import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +49,7 @@ def refuse_other_coding(response: aiohttp.ClientResponse, asked: str = "") -> st
     """Return the coding of an answer; raise `FormatError` when nobody asked for it: a few bytes of it may stand for gigabytes."""
     coding = response.headers.get("Content-Encoding", "identity").lower()
     if coding != "identity" and (coding != ZSTD or asked != ZSTD):
-        raise FormatError("the server answers in a coding that was not asked for")
+        raise FormatError("the server answers in a coding that was not asked for", finding=Finding.UNASKED_CODING)
     return coding
 
 
@@ -58,7 +59,7 @@ async def _read_capped(response: aiohttp.ClientResponse) -> bytes:
     async for chunk in response.content.iter_any():
         size += len(chunk)
         if size > CAP:
-            raise TooLargeError("the server answers with more than the limit", limit=LIMITS.request)
+            raise TooLargeError("the server answers with more than the limit", limit=LIMITS.request, finding=Finding.ENDLESS_ANSWER)
         parts.append(chunk)
     return b"".join(parts)
 
@@ -71,5 +72,5 @@ def inflate(raw: bytes) -> bytes:
     except (zstandard.ZstdError, MemoryError) as error:
         raise FormatError("the server's answer cannot be unpacked") from error
     if len(body) > CAP:
-        raise TooLargeError("the server answers with more than the limit", limit=LIMITS.request)
+        raise TooLargeError("the server answers with more than the limit", limit=LIMITS.request, finding=Finding.COMPRESSION_BOMB)
     return body

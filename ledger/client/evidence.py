@@ -44,6 +44,7 @@ def keep_evidence(directory: Path, name: str, evidence: Evidence) -> Path:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = directory / f"{name}.json"
     case = {
+        "finding": evidence.finding,
         "reason": evidence.reason,
         "source": evidence.source,
         "at": evidence.at,

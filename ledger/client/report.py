@@ -13,7 +13,7 @@ from ledger.client.slips import find_slips
 from ledger.core.canonical import format_time
 from ledger.core.errors import AlarmError, BadSourceError, LedgerError
 from ledger.core.note import CLOCK_KIND, line_time, parse_note, parse_vkey
-from ledger.core.trust import TrustState, judge_freshness, newest_line
+from ledger.core.trust import Finding, TrustState, judge_freshness, newest_line
 from ledger.engine.forkguard import RESTORED
 from ledger.engine.replica import HALTED, TRUST
 from ledger.engine.signing import placed_roots
@@ -96,11 +96,14 @@ def _chain(snapshot: Snapshot, size: int) -> dict[str, object] | None:
 
 def _stopping(trust: TrustState | None) -> list[dict[str, str]]:
     alarms = () if trust is None else trust.alarms
-    return [{"name": one.name, "kind": one.kind.value, "reason": one.evidence.reason} for one in alarms]
+    return [{"name": one.name, "kind": one.kind.value, "finding": one.evidence.finding, "reason": one.evidence.reason} for one in alarms]
 
 
 def _wrong_marks(snapshot: Snapshot) -> list[dict[str, str]]:
-    return [{"name": one.name, "kind": STATE_ROOT, "reason": one.reason} for one in read_audit(snapshot)[1]]
+    return [
+        {"name": one.name, "kind": STATE_ROOT, "finding": Finding.WRONG_STATE_ROOT.value, "reason": one.reason}
+        for one in read_audit(snapshot)[1]
+    ]
 
 
 @runtime_checkable

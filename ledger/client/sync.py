@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NoReturn, Protocol, runtime_checkable
 
 from ledger.client.answers import SyncReport
@@ -27,6 +27,7 @@ from ledger.core.errors import (
 )
 from ledger.core.limits import LIMITS
 from ledger.core.trust import (
+    FINDING,
     BadNote,
     BadSource,
     Behind,
@@ -34,6 +35,7 @@ from ledger.core.trust import (
     Evidence,
     Fetch,
     FetchAll,
+    Finding,
     Judged,
     NeedRoot,
     Pending,
@@ -42,6 +44,7 @@ from ledger.core.trust import (
     Taken,
     TreeCheck,
     TrustState,
+    finding_of,
     judge_entries,
     judge_note,
     judge_root,
@@ -145,7 +148,7 @@ class Syncer:
         and what the source raises.
         """
         requests, received, before = source.requests, source.received, (await self.head()).size
-        head = await source.head()
+        head = await _newest(source)
         verdict = await self.consider(head.checkpoint or b"", Showing(source, name, progress=progress))
         after = await self.head()
         return SyncReport(
@@ -168,7 +171,7 @@ class Syncer:
                 await self._present(showing)
         if isinstance(judged.verdict, BadNote):
             reason = f"this is not a checkpoint of the log that is followed: {judged.verdict.reason}"
-            await self._refuse(bad_note(showing.name, reason, now, note))
+            await self._refuse(replace(bad_note(showing.name, reason, now, note), finding=judged.verdict.finding))
         return await self._raise_or_return(judged.verdict)
 
     async def _follow(self, judged: Judged, showing: Showing, now: int) -> Judged:
@@ -262,14 +265,15 @@ class Syncer:
         if isinstance(verdict, SplitView | Rollback):
             path = await asyncio.to_thread(keep_evidence, self._evidence, verdict.alarm.name, verdict.alarm.evidence)
             cls = SplitViewError if isinstance(verdict, SplitView) else RollbackError
-            raise cls(verdict.alarm.evidence.reason, evidence=str(path), alarm=verdict.alarm.name)
+            case = verdict.alarm.evidence
+            raise cls(case.reason, finding=case.finding, evidence=str(path), alarm=verdict.alarm.name)
         if isinstance(verdict, BadSource):
             await self._refuse(verdict.evidence)
         return verdict
 
     async def _refuse(self, evidence: Evidence) -> NoReturn:
         path = await asyncio.to_thread(keep_evidence, self._evidence, case_name(evidence), evidence)
-        raise BadSourceError(f"{evidence.source}: {evidence.reason}", evidence=str(path))
+        raise BadSourceError(f"{evidence.source}: {evidence.reason}", finding=evidence.finding, evidence=str(path))
 
 
 class Showing:
@@ -317,11 +321,22 @@ def _newest_roots(snapshot: Snapshot) -> list[bytes]:
     return [snapshot.entry(one.index) for one in placed_roots(snapshot.connection)[1:][-SHOWN_ROOTS:]]
 
 
+async def _newest(source: LogSource) -> Head:
+    """Return what the source shows as its head; a failure of its form says what was found."""
+    try:
+        return await source.head()
+    except (FormatError, TooLargeError) as error:
+        error.context = {**error.context, FINDING: finding_of(error, Finding.NO_CHECKPOINT)}
+        raise
+
+
 def unusable(step: Fetch, error: LedgerError, now: int) -> Evidence:
     """Return the evidence for entries that a note promises and its source does not give."""
     ticket = step.ticket
     roots = tuple(one.entry for one in ticket.fetched)
-    return Evidence(f"its entries {step.start} to {step.end - 1} cannot be had: {error.message}", ticket.source, now, (ticket.note,), roots)
+    reason = f"its entries {step.start} to {step.end - 1} cannot be had: {error.message}"
+    finding = finding_of(error, Finding.TRUNCATED_ENTRIES)
+    return Evidence(reason, ticket.source, now, (ticket.note,), roots, finding=finding)
 
 
 def _remarks(verdict: Verdict) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from ledger.client.evidence import VOID, keep_evidence
 from ledger.client.marks import AUDIT, STATE_ROOT, WrongMark, read_audit, write_audit
 from ledger.core.errors import ProofError
 from ledger.core.limits import LIMITS
-from ledger.core.trust import Evidence, Origin, TreeHash
+from ledger.core.trust import Evidence, Finding, Origin, TreeHash
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,14 +99,14 @@ class Audit:
 
     async def _keep_void(self, void: StoredVoid) -> None:
         reason = f"entry {void.index} is void: {void.reason}"
-        await self._keep(f"{VOID}{void.index}", reason, void.index)
+        await self._keep(f"{VOID}{void.index}", (void.code, reason), void.index)
 
     async def _keep_mark(self, mark: WrongMark) -> None:
         hashes = TreeHash(Origin.REPLICA, mark.size, mark.computed), TreeHash(Origin.SOURCE, mark.size, mark.claimed)
-        path = await self._keep(mark.name, mark.reason, mark.index, hashes)
+        path = await self._keep(mark.name, (Finding.WRONG_STATE_ROOT, mark.reason), mark.index, hashes)
         self._log.write("error", STATE_ROOT, index=mark.index, size=mark.size, claimed=mark.claimed, computed=mark.computed, evidence=path)
 
-    async def _keep(self, name: str, reason: str, index: int, hashes: tuple[TreeHash, ...] = ()) -> str:
+    async def _keep(self, name: str, found: tuple[str, str], index: int, hashes: tuple[TreeHash, ...] = ()) -> str:
         """Keep the entry at `index` with the note under which it stands."""
         note = self._note()
         receipts: tuple[bytes, ...] = ()
@@ -116,7 +116,8 @@ class Audit:
             except ProofError:  # the replica went back meanwhile
                 note = None
         notes = () if note is None else (note,)
-        evidence = Evidence(reason, "", int(self._clock.now()), notes, hashes=hashes, receipts=receipts)
+        finding, reason = found
+        evidence = Evidence(reason, "", int(self._clock.now()), notes, hashes=hashes, receipts=receipts, finding=finding)
         return str(await asyncio.to_thread(keep_evidence, self._evidence, name, evidence))
 
 

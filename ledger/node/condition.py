@@ -12,7 +12,7 @@ import psutil  # type: ignore[import-untyped] # it has no types
 from ledger.client.marks import STATE_ROOT
 from ledger.core.fold import present_root
 from ledger.core.keys import library_name
-from ledger.core.trust import Freshness, judge_freshness, newest_line
+from ledger.core.trust import Finding, Freshness, judge_freshness, newest_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -105,9 +105,13 @@ class Condition:
         return f"{marks[0].reason}, see evidence/{marks[0].name}.json" if marks else None
 
     def _alarms(self) -> list[Mapping[str, object]]:
-        stopping = [(alarm.kind.value, alarm.name, alarm.evidence.reason) for alarm in self._running.following.syncer.state.alarms]
-        others = [(STATE_ROOT, mark.name, mark.reason) for mark in self._running.audit.marks]
-        return [{"kind": kind, "name": name, "reason": reason} for kind, name, reason in (*stopping, *others)]
+        stopping = [
+            (alarm.kind.value, alarm.name, alarm.evidence.finding, alarm.evidence.reason)
+            for alarm in self._running.following.syncer.state.alarms
+        ]
+        others = [(STATE_ROOT, mark.name, Finding.WRONG_STATE_ROOT.value, mark.reason) for mark in self._running.audit.marks]
+        members = ("kind", "name", "finding", "reason")
+        return [dict(zip(members, one, strict=True)) for one in (*stopping, *others)]
 
     def _voids(self) -> Mapping[str, object]:
         audit = self._running.audit
@@ -136,6 +140,7 @@ class Condition:
             "checkpoint_time": freshness.time,
             "checkpoint_age": freshness.age,
             "halted": self._halted,
+            "finding": Finding.UNKNOWN_FOLD if self._halted is not None else Finding.FROZEN if freshness.frozen else None,
             "alarms": self._alarms(),
             "void": self._voids(),
             "breaches": await running.lookout.facts(),

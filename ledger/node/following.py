@@ -19,6 +19,7 @@ from ledger.client.sync import Showing
 from ledger.core.backend import Entries, NewHead
 from ledger.core.errors import AlarmError, InternalError, LedgerError, OrderMovedError
 from ledger.core.limits import LIMITS
+from ledger.core.trust import FINDING
 from ledger.node.sources import Arrived
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ class Following:
     def _answered(self, source: Source) -> None:
         source.answered = int(self._clock.now())
         if source.error is not None and not self.syncer.state.stopped:
-            source.error = source.code = None
+            source.error = source.code = source.finding = None
             self._log.event("source-answers-again", source=source.url)
 
     def _failed(self, source: Source, error: Exception) -> None:
@@ -185,6 +186,7 @@ class Following:
         known = source.error == text
         source.failed, source.error = int(self._clock.now()), text
         source.code = error.code if isinstance(error, LedgerError) else None
+        source.finding = error.context.get(FINDING) if isinstance(error, LedgerError) else None
         if isinstance(error, AlarmError):
             known = text in self._said
             self._said.append(text)

@@ -59,6 +59,7 @@ class Source:
     failed: int | None = None
     error: str | None = None
     code: str | None = None
+    finding: object = None
     streaming: bool = False
 
     @property
@@ -75,6 +76,7 @@ class Source:
             "failed": self.failed,
             "error": self.error,
             "code": self.code,
+            "finding": self.finding,
             "requests": self.backend.requests,
             "bytes": self.backend.received,
         }

@@ -36,6 +36,7 @@ from __future__ import annotations
 from ledger.core.trust.alarms import acknowledge, keep_own, take_other
 from ledger.core.trust.entries import judge_entries, judge_mismatch, judge_tree
 from ledger.core.trust.evidence import Alarm, AlarmKind, EndedAlarm, Evidence, Origin, TreeHash, Way, WentBack
+from ledger.core.trust.findings import FINDING, Finding, finding_of
 from ledger.core.trust.freshness import Freshness, Level, judge_freshness, newest_line
 from ledger.core.trust.good import GoodNote, judge_good
 from ledger.core.trust.roots import Continues, FetchedRoot, PlacedRoot, ReplicaView
@@ -62,6 +63,7 @@ from ledger.core.trust.verdicts import (
 )
 
 __all__ = [
+    "FINDING",
     "Alarm",
     "AlarmKind",
     "BadNote",
@@ -74,6 +76,7 @@ __all__ = [
     "Fetch",
     "FetchAll",
     "FetchedRoot",
+    "Finding",
     "Freshness",
     "GoodNote",
     "Judged",
@@ -96,6 +99,7 @@ __all__ = [
     "Way",
     "WentBack",
     "acknowledge",
+    "finding_of",
     "judge_entries",
     "judge_freshness",
     "judge_good",

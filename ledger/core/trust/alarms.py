@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ledger.core.errors import NotFoundError, UsageError
 from ledger.core.trust.clocks import Stamp
 from ledger.core.trust.evidence import Alarm, AlarmKind, EndedAlarm, Evidence, Extension, Origin, TreeHash, Way
+from ledger.core.trust.findings import Finding
 from ledger.core.trust.good import parse_claim
 from ledger.core.trust.state import TrustState
 
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
     from ledger.core.trust.verdicts import Ticket
 
 
-def evidence_of(ticket: Ticket, reason: str, now: int, hashes: Iterable[TreeHash] = ()) -> Evidence:
-    """Return what a ticket proves by itself: its note and the roots fetched for it."""
-    return Evidence(reason, ticket.source, now, (ticket.note,), tuple(one.entry for one in ticket.fetched), tuple(hashes))
+def evidence_of(ticket: Ticket, found: tuple[Finding, str], now: int, hashes: Iterable[TreeHash] = ()) -> Evidence:
+    """Return what a ticket proves by itself: its note and the roots fetched for it. `found` is what, and in words."""
+    finding, reason = found
+    roots = tuple(one.entry for one in ticket.fetched)
+    return Evidence(reason, ticket.source, now, (ticket.note,), roots, tuple(hashes), finding=finding)
 
 
 def split_view(evidence: Evidence, size: int, root: bytes) -> Alarm:
@@ -40,7 +43,8 @@ def find_rollback(state: TrustState, note: GoodNote, ticket: Ticket, now: int) -
     for line in note.clock_lines:
         seen = state.clock(line.vkey).contradiction(note.size, line.time)
         if seen is not None:
-            return _rollback(line, seen, evidence_of(ticket, f"the clock key went back at size {note.size}", now))
+            found = Finding.CLOCK_WENT_BACK, f"the clock key went back at size {note.size}"
+            return _rollback(line, seen, evidence_of(ticket, found, now))
     return None
 
 

@@ -1,7 +1,8 @@
 """Frozen dataclasses to JSON values and back, for what a replica stores beside its entries.
 
 Types known: dataclasses, tuples of one type, str, int, bool, bytes (UTF-8 text in JSON), string enums, and `X | None`.
-What is read must have exactly the fields that were written; anything else raises CorruptError.
+What is read must have exactly the fields that were written, but those marked `LATER`, which older programs did not write.
+Anything else raises CorruptError.
 """
 
 from __future__ import annotations
@@ -9,15 +10,18 @@ from __future__ import annotations
 import json
 from dataclasses import fields, is_dataclass
 from enum import StrEnum
-from types import NoneType, UnionType
+from types import MappingProxyType, NoneType, UnionType
 from typing import TYPE_CHECKING, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from ledger.core.errors import CorruptError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ledger.core.canonical import JSON
 
 Stored = TypeVar("Stored")
+LATER: Mapping[str, bool] = MappingProxyType({"later": True})
 
 
 def write(value: object) -> str:
@@ -59,9 +63,10 @@ def _unpack(kind: object, value: JSON) -> object:
 
 def _unpack_fields(kind: type, value: JSON) -> object:
     hints = get_type_hints(kind)
-    if not isinstance(value, dict) or set(value) != set(hints):
+    later = {one.name for one in fields(kind) if one.metadata == LATER}
+    if not isinstance(value, dict) or not set(hints) - later <= set(value) <= set(hints):
         raise _corrupt(kind, value)
-    return kind(**{name: _unpack(hint, value[name]) for name, hint in hints.items()})
+    return kind(**{name: _unpack(hints[name], one) for name, one in value.items()})
 
 
 def _unpack_scalar(kind: object, value: JSON) -> object:

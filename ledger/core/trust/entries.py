@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ledger.core.errors import BadSourceError, InternalError
 from ledger.core.trust.alarms import differing, end_by_root, evidence_of, extensions, find_rollback, record_lines, split_view
 from ledger.core.trust.evidence import Alarm, AlarmKind, TreeHash, WentBack
+from ledger.core.trust.findings import Finding, finding_of
 from ledger.core.trust.good import GoodNote, judge_good, parse_claim
 from ledger.core.trust.roots import pairs
 from ledger.core.trust.verdicts import BadNote, BadSource, Fetch, FetchAll, Judged, Pending, Rollback, SplitView, Taken, Ticket
@@ -40,7 +41,8 @@ class _Case:
 def judge_mismatch(state: TrustState, step: Fetch, now: int) -> Judged:
     """Step 6 without a transaction: the entries fetched, after the replica's own, do not make the root of the note."""
     if step.start == 0:
-        return Judged(_forget(state, step.ticket), BadSource(evidence_of(step.ticket, "its entries do not make its root", now)))
+        found = Finding.OTHER_ENTRIES, "its entries do not make its root"
+        return Judged(_forget(state, step.ticket), BadSource(evidence_of(step.ticket, found, now)))
     return Judged(state, FetchAll(step.ticket, step.end, min(step.ticket.size, step.end)))
 
 
@@ -61,7 +63,9 @@ def judge_entries(state: TrustState, after: ReplicaView, step: Fetch, now: int) 
     try:
         note = judge_good(case.ticket.note, after.roots())  # 9
     except BadSourceError as error:
-        return Judged(_forget(state, case.ticket), BadNote(f"by the roots in its own entries: {error.message}"))
+        return Judged(
+            _forget(state, case.ticket), BadNote(f"by the roots in its own entries: {error.message}", finding_of(error, Finding.BAD_ROOTS))
+        )
     return _take(case, note)
 
 
@@ -70,11 +74,14 @@ def judge_tree(state: TrustState, view: ReplicaView, check: TreeCheck, now: int)
     ticket, claim = check.ticket, parse_claim(check.ticket.note)
     at, ours, theirs = check.at, view.root_at(check.at), check.root_at(check.at)
     if not check.is_whole or ours is None or theirs is None or ours == theirs:
-        return Judged(_forget(state, ticket), BadSource(evidence_of(ticket, "it cannot show the tree of its note", now)))
+        found = Finding.OTHER_ENTRIES, "it cannot show the tree of its note"
+        return Judged(_forget(state, ticket), BadSource(evidence_of(ticket, found, now)))
     if any(_is_refused(one, check.root_at(one.size)) for one in state.refused):
-        return Judged(_unsee(_forget(state, ticket), ticket), BadSource(evidence_of(ticket, "the operator refused this tree", now)))
+        found = Finding.REFUSED_TREE, "the operator refused this tree"
+        return Judged(_unsee(_forget(state, ticket), ticket), BadSource(evidence_of(ticket, found, now)))
     reason = f"two trees, different at size {at}"
-    evidence = evidence_of(ticket, f"{reason}: {check.difference}" if check.difference else reason, now, differing(at, ours, theirs))
+    words = f"{reason}: {check.difference}" if check.difference else reason
+    evidence = evidence_of(ticket, (check.finding, words), now, differing(at, ours, theirs))
     notes = (ticket.note, *(() if state.note is None else (state.note,)))
     alarm = split_view(replace(evidence, notes=notes, receipts=check.receipts()), claim.size, claim.root)
     return Judged(state.with_alarm(alarm), SplitView(alarm))
@@ -98,16 +105,16 @@ def _new_roots(case: _Case) -> list[tuple[PlacedRoot, Continues | None]]:
     return [(placed, new) for placed, new in pairs(case.after.roots()) if placed.index >= case.step.start]
 
 
-def _fault_of_roots(case: _Case) -> str | None:
+def _fault_of_roots(case: _Case) -> tuple[Finding, str] | None:
     """Say what is wrong with the roots that the entries hold, if anything (steps 7 and 8)."""
     after, found = case.after, _new_roots(case)
     if not {one.digest for one in case.ticket.fetched} <= {placed.digest for placed, _ in found}:  # 7
-        return "its entries lack a root that came with it"
+        return Finding.ROOT_NOT_IN_LOG, "its entries lack a root that came with it"
     if any(one.size <= after.size and _is_refused(one, after.root_at(one.size)) for one in case.state.refused):
-        return "the operator refused this tree"
+        return Finding.REFUSED_TREE, "the operator refused this tree"
     for placed, new in found:  # 8
         if new is not None and (placed.index != new.size or after.root_at(new.size) != new.root):
-            return f"root {placed.root.version} does not stand where it says that the log continues"
+            return Finding.MISPLACED_ROOT, f"root {placed.root.version} does not stand where it says that the log continues"
     return None
 
 
@@ -156,7 +163,9 @@ def _compare_pending(case: _Case, state: TrustState) -> tuple[TrustState, list[G
         ours = case.after.root_at(claim.size)
         ticket = replace(case.ticket, note=raw, fetched=())
         if is_reached and ours is not None and ours != claim.root:
-            evidence = evidence_of(ticket, f"two trees of size {claim.size}", case.now, differing(claim.size, ours, claim.root))
+            finding = Finding.SMALLER_TREE if claim.size < case.after.size else Finding.SECOND_TREE
+            found = finding, f"two trees of size {claim.size}"
+            evidence = evidence_of(ticket, found, case.now, differing(claim.size, ours, claim.root))
             shown = extensions(case.after, claim.size, case.ticket.note)
             return split_view(replace(evidence, notes=(raw, case.ticket.note), extensions=shown), claim.size, claim.root)
         rollback = find_rollback(state, note, ticket, case.now)

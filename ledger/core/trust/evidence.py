@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
+
+from ledger.core.trust.codec import LATER
 
 
 class Origin(StrEnum):
@@ -38,6 +40,7 @@ class Evidence:
     """Raw bytes that prove `reason` to others: notes, the roots that came with them, hashes; when (Unix seconds) and from whom.
 
     `receipts` show what stands at one index of the trees that the notes sign, `extensions` what they were at a smaller size.
+    `finding` is a `Finding`, or the code of a void entry; empty in a state stored before there were any.
     """
 
     reason: str
@@ -48,6 +51,7 @@ class Evidence:
     hashes: tuple[TreeHash, ...] = ()
     receipts: tuple[bytes, ...] = ()
     extensions: tuple[Extension, ...] = ()
+    finding: str = field(default="", metadata=LATER)
 
 
 class AlarmKind(StrEnum):

@@ -24,12 +24,13 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """`time` of the newest line about a tree held (None: there is none), the node's `now`, and why."""
+    """`time` of the newest line about a tree held (None: there is none), the node's `now`, and why. `frozen`: the line moves no more."""
 
     level: Level
     time: int | None
     now: int
     reason: str
+    frozen: bool = False
 
     @property
     def stale(self) -> bool:
@@ -63,5 +64,5 @@ def judge_freshness(time: int | None, root: Root | None, now: int) -> Freshness:
     if time is None:
         return Freshness(Level.UNKNOWN, None, now, "no clock line was seen")
     if now - time > root.stale_after:
-        return Freshness(Level.STALE, time, now, f"the newest line is older than {root.stale_after} s")
+        return Freshness(Level.STALE, time, now, f"the newest line is older than {root.stale_after} s", frozen=True)
     return Freshness(Level.FRESH, time, now, "")

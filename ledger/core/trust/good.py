@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ledger.core.checkpoint import Checkpoint, parse_checkpoint
 from ledger.core.errors import BadSourceError, FormatError, SignatureError
 from ledger.core.note import CLOCK_KIND, LOG_KIND, Line, VerifierKey, good_lines, line_time, parse_note, parse_vkey
+from ledger.core.trust.findings import Finding
 from ledger.core.trust.tenure import tenures
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def parse_claim(raw: bytes) -> Checkpoint:
     try:
         return parse_checkpoint(parse_note(raw).text)
     except FormatError as error:
-        raise BadSourceError(f"this is no checkpoint: {error.message}") from error
+        raise BadSourceError(f"this is no checkpoint: {error.message}", finding=Finding.NO_CHECKPOINT) from error
 
 
 def judge_good(raw: bytes, roots: Sequence[PlacedRoot]) -> GoodNote:
@@ -62,19 +63,20 @@ def judge_good(raw: bytes, roots: Sequence[PlacedRoot]) -> GoodNote:
     checkpoint, note = parse_claim(raw), parse_note(raw)
     own = [placed.root for placed in roots if placed.index < checkpoint.size]
     if not own:
-        raise BadSourceError(f"no root is known to stand in the tree of size {checkpoint.size}")
+        raise BadSourceError(f"no root is known to stand in the tree of size {checkpoint.size}", finding=Finding.NO_KNOWN_ROOT)
     root = own[-1]
     if checkpoint.origin != root.origin:
-        raise BadSourceError("the note is of another origin", origin=checkpoint.origin, expected=root.origin)
+        facts = {"finding": Finding.OTHER_NETWORK, "origin": checkpoint.origin, "expected": root.origin}
+        raise BadSourceError("the note is of another origin", **facts)
     try:
         lines = good_lines(note, known_keys(placed.root for placed in roots))
     except SignatureError as error:
-        raise BadSourceError(error.message) from error
+        raise BadSourceError(error.message, finding=Finding.BAD_LINE) from error
     if not _has_open_log_key(lines, roots, checkpoint):
-        raise BadSourceError(f"no log key that is open at size {checkpoint.size} signed the note")
+        raise BadSourceError(f"no log key that is open at size {checkpoint.size} signed the note", finding=Finding.WRONG_KEY)
     clocks = _keys(roots[-1].root.clock_keys, CLOCK_KIND)
     if _count_witnesses(lines, root, [*clocks, *_keys(root.clock_keys, CLOCK_KIND)]) < root.quorum:
-        raise BadSourceError(f"fewer than {root.quorum} witnesses signed the note")
+        raise BadSourceError(f"fewer than {root.quorum} witnesses signed the note", finding=Finding.TOO_FEW_WITNESSES)
     return GoodNote(raw, checkpoint, _clock_lines(lines, clocks, checkpoint.origin))
 
 

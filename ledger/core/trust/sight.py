@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ledger.core.errors import BadSourceError, InternalError
 from ledger.core.trust.alarms import differing, ends, evidence_of, extensions, find_rollback, record_lines, split_view
+from ledger.core.trust.findings import Finding, finding_of
 from ledger.core.trust.good import GoodNote, judge_good, parse_claim
 from ledger.core.trust.roots import PlacedRoot, pairs, parse_next_root, place_fetched
 from ledger.core.trust.verdicts import (
@@ -55,10 +56,10 @@ def judge_note(state: TrustState, view: ReplicaView, raw: bytes, source: str, no
     try:
         claim = parse_claim(raw)  # 1
     except BadSourceError as error:
-        return Judged(state, BadNote(error.message))
+        return Judged(state, _bad(error))
     ticket = Ticket(raw, source, view.size, _base(view), len(view.roots()))
     if any((one.size, one.root) == (claim.size, claim.root.hex()) for one in state.refused):
-        return Judged(state, BadSource(evidence_of(ticket, "the operator refused this tree", now)))
+        return Judged(state, BadSource(evidence_of(ticket, (Finding.REFUSED_TREE, "the operator refused this tree"), now)))
     return _consider(_Case(state, view, ticket, now))
 
 
@@ -73,7 +74,7 @@ def judge_root(state: TrustState, view: ReplicaView, step: NeedRoot, raw: bytes 
     if root is None:
         return _without_more_roots(case)
     if not ticket.fetched and case.is_forked and root.digest == view.roots()[ticket.known].digest:
-        return Judged(state, BadNote("not good by the roots of this log, which are the source's too"))
+        return Judged(state, BadNote("not good by the roots of this log, which are the source's too", Finding.BAD_ROOTS))
     return _consider(replace(case, ticket=replace(ticket, fetched=(*ticket.fetched, root))))
 
 
@@ -89,18 +90,22 @@ def _consider(case: _Case) -> Judged:
     ticket = case.ticket
     placed = place_fetched(case.known, ticket.fetched, parse_claim(ticket.note).size)
     if placed is None:
-        return Judged(case.state, BadNote("the roots that came with it do not fit into its tree"))
+        return Judged(case.state, BadNote("the roots that came with it do not fit into its tree", Finding.BAD_ROOTS))
     note = _good(ticket.note, placed)  # 2
-    if isinstance(note, str) or _waits(case, note, placed):
+    if isinstance(note, BadNote) or _waits(case, note, placed):
         return Judged(case.state, NeedRoot(ticket, ticket.known + len(ticket.fetched) + 1))  # 3
     return _compare(case, note, placed)
 
 
-def _good(raw: bytes, roots: Sequence[PlacedRoot]) -> GoodNote | str:
+def _good(raw: bytes, roots: Sequence[PlacedRoot]) -> GoodNote | BadNote:
     try:
         return judge_good(raw, roots)
     except BadSourceError as error:
-        return error.message
+        return _bad(error)
+
+
+def _bad(error: BadSourceError) -> BadNote:
+    return BadNote(error.message, finding_of(error, Finding.NO_CHECKPOINT))
 
 
 def _new_continues(case: _Case, placed: Sequence[PlacedRoot]) -> Continues | None:
@@ -123,7 +128,7 @@ def _without_more_roots(case: _Case) -> Judged:
     if isinstance(note, GoodNote):
         return _keep_waiting(case, note)
     if ticket.fetched or ticket.known <= 1:
-        return Judged(case.state, BadNote(f"size {claim.size}: {note}"))
+        return Judged(case.state, BadNote(f"size {claim.size}: {note.reason}", note.finding))
     return Judged(case.state, NeedRoot(replace(ticket, known=ticket.known - 1), ticket.known))
 
 
@@ -147,7 +152,8 @@ def _compare(case: _Case, note: GoodNote, placed: Sequence[PlacedRoot]) -> Judge
     if not ticket.fetched:
         return _known_size(case, note)
     if view.root_at(note.size) == note.checkpoint.root:
-        return Judged(case.state, BadSource(evidence_of(ticket, "its tree lacks a root that came with it", case.now)))
+        found = Finding.ROOT_NOT_IN_LOG, "its tree lacks a root that came with it"
+        return Judged(case.state, BadSource(evidence_of(ticket, found, case.now)))
     return Judged(case.state, _fetch_all(case, note))
 
 
@@ -197,7 +203,9 @@ def _known_size(case: _Case, note: GoodNote) -> Judged:
     state = case.state if rollback is None else case.state.with_alarm(rollback)
     if ours != claim.root:
         notes = (case.ticket.note, *(() if state.note is None else (state.note,)))
-        evidence = evidence_of(case.ticket, f"two trees of size {claim.size}", case.now, differing(claim.size, ours, claim.root))
+        finding = Finding.SMALLER_TREE if claim.size < case.view.size else Finding.SECOND_TREE
+        found = finding, f"two trees of size {claim.size}"
+        evidence = evidence_of(case.ticket, found, case.now, differing(claim.size, ours, claim.root))
         shown = extensions(case.view, claim.size, state.note)
         alarm = split_view(replace(evidence, notes=notes, extensions=shown), claim.size, claim.root)
         return Judged(state.with_alarm(alarm), SplitView(alarm))

@@ -9,6 +9,7 @@ from ledger.core.errors import FormatError, NotFoundError
 from ledger.core.limits import LIMITS
 from ledger.core.merkle import Frontier, inclusion_proof, leaf_hash, peaks, stored_index
 from ledger.core.receipt import Receipt
+from ledger.core.trust.findings import Finding
 from ledger.core.trust.good import parse_claim
 
 if TYPE_CHECKING:
@@ -52,16 +53,16 @@ class _Fork:
         return Receipt(self.index, inclusion_proof(self.index, end.size, self), note, self.entry).encode()
 
     @property
-    def words(self) -> str:
+    def difference(self) -> tuple[Finding, str]:
         """Say what was done there, as far as the leaves after it show."""
         ours, theirs = self.ours, self.theirs
         if theirs[0] in ours and ours[0] in theirs:
-            return f"from entry {self.index} on the entries stand in another order"
+            return Finding.REORDERED_ENTRIES, f"from entry {self.index} on the entries stand in another order"
         if theirs[0] in ours[1:2]:
-            return f"entry {self.index} is missing"
+            return Finding.DROPPED_ENTRY, f"entry {self.index} is missing"
         if ours[0] in theirs[1:2]:
-            return f"an entry was put in at {self.index}"
-        return f"entry {self.index} is another one"
+            return Finding.INSERTED_ENTRY, f"an entry was put in at {self.index}"
+        return Finding.REWRITTEN_ENTRY, f"entry {self.index} is another one"
 
 
 def _complete(tree: Frontier) -> dict[int, bytes]:
@@ -116,7 +117,12 @@ class TreeCheck:
     @property
     def difference(self) -> str:
         """Say what stands at that index, for people; empty if none was seen."""
-        return "" if self._fork is None else self._fork.words
+        return "" if self._fork is None else self._fork.difference[1]
+
+    @property
+    def finding(self) -> Finding:
+        """Return the name of that difference."""
+        return Finding.SECOND_TREE if self._fork is None else self._fork.difference[0]
 
     def receipts(self) -> tuple[bytes, ...]:
         """Return what stands at that index: in the replica's tree if `own_receipt` was set, and in theirs. Once `is_whole`."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ledger.core.trust.evidence import Alarm, Evidence
+    from ledger.core.trust.findings import Finding
     from ledger.core.trust.roots import FetchedRoot
     from ledger.core.trust.state import TrustState
 
@@ -93,6 +94,7 @@ class BadNote:
     """Not a good note. Nothing follows from it."""
 
     reason: str
+    finding: Finding
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,10 +34,11 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Lie:
-    """What is shown, and what must come of it: code and words of the problem, what the evidence proves to others."""
+    """What is shown, and what must come of it: code, finding and words of the problem, what the evidence proves to others."""
 
     tell: Callable[[Stage], None]
     code: str
+    finding: str
     words: str
     proof: str = "^signed: a tree of size"
     exit: int = 3
@@ -109,19 +110,22 @@ def unasked_coding(stage: Stage) -> None:
 
 
 NOTHING = ""
+VOID_CODES = ["bad-signature", "not-allowed", "not-allowed", "conflict", "version-mismatch", "format"]
 REFUSED = {
-    "truncated": Lie(truncated, "bad-source", r"its entries \d+ to \d+ cannot be had"),
-    "altered": Lie(altered, "bad-source", "it cannot show the tree of its note"),
-    "swapped": Lie(swapped, "bad-source", "it cannot show the tree of its note"),
-    "left-out": Lie(left_out, "bad-source", "it cannot show the tree of its note"),
-    "wrong-key": Lie(wrong_key, "bad-source", "no log key that is open at size", "^nothing", 1),
-    "other-network": Lie(other_network, "bad-source", "of another origin", "^nothing", 1),
-    "hidden-root": Lie(hidden_root, "bad-source", "its entries lack a root that came with it", "^signed: a root that lists"),
-    "junk": Lie(junk, "format", "", NOTHING),
-    "endless-checkpoint": Lie(endless_checkpoint, "too-large", "more than the limit", NOTHING),
-    "endless-entries": Lie(endless_entries, "bad-source", "cannot be had: the server answers with more than the limit"),
-    "bomb": Lie(bomb, "bad-source", "cannot be had: the server answers with more than the limit"),
-    "unasked-coding": Lie(unasked_coding, "bad-source", "cannot be had: the server answers in a coding"),
+    "truncated": Lie(truncated, "bad-source", "truncated-entries", r"its entries \d+ to \d+ cannot be had"),
+    "altered": Lie(altered, "bad-source", "other-entries", "it cannot show the tree of its note"),
+    "swapped": Lie(swapped, "bad-source", "other-entries", "it cannot show the tree of its note"),
+    "left-out": Lie(left_out, "bad-source", "other-entries", "it cannot show the tree of its note"),
+    "wrong-key": Lie(wrong_key, "bad-source", "wrong-key", "no log key that is open at size", "^nothing", 1),
+    "other-network": Lie(other_network, "bad-source", "other-network", "of another origin", "^nothing", 1),
+    "hidden-root": Lie(
+        hidden_root, "bad-source", "root-not-in-log", "its entries lack a root that came with it", "^signed: a root that lists"
+    ),
+    "junk": Lie(junk, "format", "no-checkpoint", "", NOTHING),
+    "endless-checkpoint": Lie(endless_checkpoint, "too-large", "endless-answer", "more than the limit", NOTHING),
+    "endless-entries": Lie(endless_entries, "bad-source", "endless-answer", "cannot be had: the server answers with more than the limit"),
+    "bomb": Lie(bomb, "bad-source", "compression-bomb", "cannot be had: the server answers with more than the limit"),
+    "unasked-coding": Lie(unasked_coding, "bad-source", "unasked-coding", "cannot be had: the server answers in a coding"),
 }
 
 
@@ -130,7 +134,7 @@ async def test_what_cannot_be_made_good_is_refused_and_the_honest_master_followe
     lie = REFUSED[name]
     await asyncio.to_thread(lie.tell, stage)
     problem = await stage.sync()
-    assert problem.get("code") == lie.code, problem
+    assert (problem.get("code"), problem.get("finding")) == (lie.code, lie.finding), problem
     assert re.search(lie.words, str(problem["detail"])), problem
     status = await stage.status()
     assert (status["size"], status["alarms"], status["ready"]) == (stage.log.size, [], True)
@@ -140,6 +144,7 @@ async def test_what_cannot_be_made_good_is_refused_and_the_honest_master_followe
         case = await stage.case("bad-source-")
         code, said = stage.proven(case)
         assert re.search(lie.words, case["reason"])
+        assert case["finding"] == lie.finding
         assert code == lie.exit, said
         assert any(re.search(lie.proof, line) for line in said), said
     await stage.follows_again(stage.liar.log)
@@ -174,22 +179,22 @@ def smaller(log: Forgery) -> Forgery:
 
 
 SPLITS = {
-    "smaller": (smaller, "two trees of size {}", 2),
-    "dropped": (dropped, "entry {} is missing", 4),
-    "reordered": (reordered, "from entry {} on the entries stand in another order", 4),
-    "rewritten": (forged, "entry {} is another one", 4),
-    "inserted": (inserted, "an entry was put in at {}", 4),
-    "same-size": (same_size, "two trees of size {}", 0),
+    "smaller": (smaller, "smaller-tree", "two trees of size {}", 2),
+    "dropped": (dropped, "dropped-entry", "entry {} is missing", 4),
+    "reordered": (reordered, "reordered-entries", "from entry {} on the entries stand in another order", 4),
+    "rewritten": (forged, "rewritten-entry", "entry {} is another one", 4),
+    "inserted": (inserted, "inserted-entry", "an entry was put in at {}", 4),
+    "same-size": (same_size, "second-tree", "two trees of size {}", 0),
 }
 
 
 @pytest.mark.parametrize("name", SPLITS)
 async def test_second_log_stops_the_sync_with_a_proof_for_others_until_a_root_continues_the_first(stage: Stage, name: str) -> None:
-    tell, words, before_end = SPLITS[name]
+    tell, finding, words, before_end = SPLITS[name]
     stage.liar.honest(tell(stage.log))
     problem = await stage.sync()
     expected = words.format(stage.log.size - before_end)
-    assert problem.get("code") == "split-view", problem
+    assert (problem.get("code"), problem.get("finding")) == ("split-view", finding), problem
     assert expected in str(problem["detail"])
     case = await stage.case()
     code, said = stage.proven(case)
@@ -197,7 +202,7 @@ async def test_second_log_stops_the_sync_with_a_proof_for_others_until_a_root_co
     assert said[0].startswith("split view: "), said
     status = await stage.status()
     ((alarm,), size) = status["alarms"], status["size"]
-    assert (alarm["kind"], alarm["reason"], size) == ("split-view", case["reason"], stage.log.size)
+    assert (alarm["kind"], alarm["finding"], alarm["reason"], size) == ("split-view", case["finding"], case["reason"], stage.log.size)
     assert (await stage.read("/v1/policies?kind=site"))["policies"]
     stage.liar.honest(stage.log.fork().sites("not-taken-while-stopped"))
     told = await stage.sync()
@@ -233,7 +238,7 @@ def run_check(path: Path, keys: list[str]) -> tuple[int, str]:
 async def test_smaller_tree_with_a_later_time_is_a_rollback_until_a_root_drops_the_clock_key(stage: Stage) -> None:
     stage.liar.note = stage.log.note(size=-2, seconds=2)
     problem = await stage.sync()
-    assert (problem.get("code"), "the clock key went back" in problem["detail"]) == ("rollback", True), problem
+    assert (problem.get("code"), problem.get("finding")) == ("rollback", "clock-went-back"), problem
     code, said = stage.proven(await stage.case())
     assert code == 0, said
     assert said[0].startswith("rollback: size"), said
@@ -272,7 +277,7 @@ async def test_frozen_checkpoint_makes_answers_stale_until_the_clock_line_moves(
     answer = await stage.read("/v1/policies?kind=site")
     assert (answer["stale"], "older than 2 s" in answer["remark"]) == (True, True)
     status = await stage.status()
-    assert (status["freshness"], status["ready"]) == ("stale", False)
+    assert (status["freshness"], status["finding"], status["ready"]) == ("stale", "frozen", False)
     await stage.follows_again(brief)
     assert (await stage.status())["freshness"] == "fresh"
 
@@ -295,6 +300,7 @@ async def test_void_entries_are_passed_over_told_and_kept(stage: Stage) -> None:
     cases = await asyncio.to_thread(stage.cases)
     assert set(cases) == {f"void-{log.size + number}" for number in range(6)}
     assert len({one["reason"].partition(": ")[2] for one in cases.values()}) >= 5
+    assert [cases[f"void-{log.size + number}"]["finding"] for number in range(6)] == VOID_CODES
     for index, one in cases.items():
         code, said = stage.proven(one)
         assert code == 3, said
@@ -327,13 +333,13 @@ async def test_wrong_state_root_in_a_mark_is_an_alarm_that_voids_and_stops_nothi
     assert code == 3, said
     assert any(line.startswith(f"logged: entry {size + 2},") for line in said), said
     status = await stage.status()
-    assert [(one["kind"], one["reason"]) for one in status["alarms"]] == [("state-root", case["reason"])]
+    assert [(one["finding"], one["reason"]) for one in status["alarms"]] == [("wrong-state-root", case["reason"])]
     assert (status["ready"], status["void"]["count"]) == (True, 0)
     assert case["reason"] in (await stage.read("/v1/policies?kind=site"))["remark"]
     await stage.follows_again(lies)
     await asyncio.to_thread(stage.node.stop)
     shown = json.loads((await asyncio.to_thread(ledger_cli, stage.node.home, "status", "-o", "json")).stdout)
-    assert (shown["state"], [one["kind"] for one in shown["alarms"]]) == ("alarm", ["state-root"])
+    assert (shown["state"], [one["finding"] for one in shown["alarms"]]) == ("alarm", ["wrong-state-root"])
     await asyncio.to_thread(stage.start)
     assert [one["kind"] for one in (await stage.status())["alarms"]] == ["state-root"]
 
@@ -348,6 +354,7 @@ async def test_unknown_fold_stops_there_and_what_is_held_is_served_as_stale(own_
     await stage.sync()
     status = await stage.status()
     assert "fold 2" in str(status["halted"])
+    assert status["finding"] == "unknown-fold"
     assert (status["size"], status["ready"]) == (size, False)
     answer = await stage.read("/v1/policies?kind=site")
     assert (answer["stale"], "fold 2" in answer["remark"]) == (True, True)
@@ -362,7 +369,7 @@ async def test_whole_log_of_another_network_is_refused_by_a_node_that_holds_noth
     stage.liar.honest(other)
     await asyncio.to_thread(stage.node.start)
     problem = await stage.sync()
-    assert (problem.get("code"), "no root is known to stand in the tree" in problem["detail"]) == ("bad-source", True), problem
+    assert (problem.get("code"), problem.get("finding")) == ("bad-source", "no-known-root"), problem
     assert stage.proven(await stage.case("bad-source-"))[0] == 3
     await stage.follows_again(victims.log)
 

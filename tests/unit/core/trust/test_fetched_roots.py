@@ -12,6 +12,7 @@ from ledger.core.trust import (
     BadSource,
     Fetch,
     FetchAll,
+    Finding,
     NeedRoot,
     SplitView,
     Taken,
@@ -72,7 +73,7 @@ def test_source_whose_roots_are_those_of_the_log_proves_nothing(master: Master) 
     master.add("d")
     master.log_keys = ("L2",)
     master.sign(200)
-    assert node.hear(master) == BadNote("not good by the roots of this log, which are the source's too")
+    assert node.hear(master) == BadNote("not good by the roots of this log, which are the source's too", Finding.BAD_ROOTS)
     assert [one.version for one in node.verdicts if isinstance(one, NeedRoot)] == [3, 2]
 
 
@@ -110,7 +111,7 @@ def test_root_without_room_in_the_tree_is_a_bad_note(master: Master) -> None:
     node = joined(master)
     liar = master.fork(4, "liar").change_root(log_keys=(LogKey(log_key("L2"), None),))
     liar.left = sign_note(liar.tree, 1, ("L2",), {})
-    assert node.hear(liar) == BadNote("the roots that came with it do not fit into its tree")
+    assert node.hear(liar) == BadNote("the roots that came with it do not fit into its tree", Finding.BAD_ROOTS)
 
 
 def test_note_good_before_the_fetch_may_be_bad_by_its_own_entries(master: Master) -> None:
