@@ -16,6 +16,7 @@ from auth.principal import OPERATE_PERMISSIONS, SCOPES
 from ledger.client.marks import STATE_ROOT
 from ledger.core.errors import LedgerError, error_class
 from ledger.core.limits import KIB, LIMITS, MIB
+from ledger.core.trust import Finding
 from ledger.home.clock import SystemClock
 from ledger.home.home import Home
 from ledger.http.call import BODY_SECONDS
@@ -108,3 +109,8 @@ def test_codes_of_lies_are_those_of_the_code() -> None:
     codes = {code for row in table for code in re.findall(r"`([a-z-]+)`", row[1])}
     assert {code for code in codes if error_class(code) is LedgerError} == {"void-entries", STATE_ROOT}
     assert len(table) > 18
+
+
+def test_findings_are_those_of_the_code() -> None:
+    named = [name for row in rows("Findings") for name in re.findall(r"`([a-z-]+)`", row[1])]
+    assert sorted(named) == sorted(Finding)
