@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+from contextlib import suppress
 from functools import partial
 from hashlib import sha256
-from signal import SIGKILL
+from signal import SIGCONT, SIGKILL, SIGSTOP, Signals
 from typing import TYPE_CHECKING
 
 import psutil  # type: ignore[import-untyped] # it has no types
@@ -40,6 +42,7 @@ pytestmark = [pytest.mark.java, pytest.mark.timeout(180)]
 
 EACH = 30  # entries a round
 LONGEST = 0.3
+AWAY = 1.0  # seconds that a part is frozen
 
 
 def play(
@@ -158,20 +161,21 @@ async def _tampered_story(scene: Scene, bridge: Bridge) -> None:
     "rounds",
     [pytest.param(20, marks=pytest.mark.timeout(300)), pytest.param(100, marks=[pytest.mark.siege, pytest.mark.timeout(1_500)])],
 )
-def test_what_is_killed_in_mid_batch_goes_on(
+def test_what_is_killed_or_frozen_in_mid_batch_goes_on(
     opened: AbstractAsyncContextManager[FabricNetwork], founded: Path, tmp_path: Path, rounds: int
 ) -> None:
-    play(opened, founded, tmp_path, partial(_killed_story, rounds))
+    play(opened, founded, tmp_path, partial(_struck_story, rounds))
 
 
-async def _killed_story(rounds: int, scene: Scene) -> None:
+async def _struck_story(rounds: int, scene: Scene) -> None:
     chance = random.Random(rounds)
     (await scene.add()).good()
     victims = ("master", "jvm", *scene.channel.parts)
+    strikes = [partial(strike, scene, one) for strike in (_kill, _freeze) for one in victims]
     for number in range(rounds):
         await scene.network.publish(*(f"site {number}-{one}" for one in range(EACH)))
         await asyncio.sleep(chance.uniform(0, LONGEST))
-        await _kill(scene, victims[number % len(victims)])
+        await strikes[number % len(strikes)]()
     await scene.reaches("current", seconds=90.0)
     said = await scene.audit(scene.network.url, scene.url)
     assert said["compared"] >= rounds * EACH
@@ -182,9 +186,30 @@ async def _kill(scene: Scene, victim: str) -> None:
         await asyncio.to_thread(scene.network.master.kill)
         await asyncio.to_thread(scene.network.master.restart)
     elif victim == "jvm":
-        for one in psutil.Process(scene.network.master.pid).children():
-            if one.name() == "java":
-                one.send_signal(SIGKILL)
+        _signal(_jvms(scene), SIGKILL)
     else:
         await asyncio.to_thread(scene.channel.kill, victim)
         await scene.channel.start(victim)
+
+
+async def _freeze(scene: Scene, victim: str) -> None:
+    """Let a part stand still for a while; it has not died, and does not answer."""
+    if victim in {"master", "jvm"}:
+        stopped = [scene.network.master.pid] if victim == "master" else _jvms(scene)
+        _signal(stopped, SIGSTOP)
+        await asyncio.sleep(AWAY)
+        _signal(stopped, SIGCONT)
+    else:
+        scene.channel.freeze(victim)
+        await asyncio.sleep(AWAY)
+        scene.channel.thaw(victim)
+
+
+def _jvms(scene: Scene) -> list[int]:
+    return [one.pid for one in psutil.Process(scene.network.master.pid).children() if one.name() == "java"]
+
+
+def _signal(processes: list[int], number: Signals) -> None:
+    for one in processes:
+        with suppress(ProcessLookupError):
+            os.kill(one, number)

@@ -54,14 +54,18 @@ class Pair:
         await peer.submit(endorsed)
         assert await peer.committed(endorsed.transaction, 20.0) is not None
 
-    async def copy(self, *, verdict: int = 0) -> None:
-        """Give the second one the blocks of the first, with another verdict about the newest transaction."""
+    async def copy(self, *, verdict: int = 0, instead: tuple[bytes, bytes] = (b"", b"")) -> None:
+        """Give the second one the blocks of the first, with another verdict about the newest transaction.
+
+        `instead`: some bytes, and those that stand in the newest block in their place, under the header as it was.
+        """
         self.second.kill("peer0")
         text = bytearray(await asyncio.to_thread(self._blocks[0].read_bytes))
         at = 0
         while at + HEAD.size + (size := HEAD.unpack_from(text, at)[0]) < len(text):
             at += HEAD.size + size
         text[VERDICT] = verdict
+        text[at + HEAD.size :] = text[at + HEAD.size :].replace(*instead)
         HEAD.pack_into(text, at, size, zlib.crc32(text[at + HEAD.size :]))
         await asyncio.to_thread(self._blocks[1].write_bytes, bytes(text))
         await self.second.start("peer0")
@@ -150,6 +154,23 @@ async def test_a_peer_that_shows_something_else_is_an_alarm_that_names_both(
         with pytest.raises(SplitViewError, match="providers differ") as raised:
             await backend.head()
         assert all(one.profile().peer in str(raised.value) for one in (pair.first, pair.second))
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["the newest block", "one before it"])
+async def test_an_altered_batch_under_the_header_of_the_true_one_is_refused(pair: Pair, bridge: Bridge, *, later: bool) -> None:
+    """The reader takes the hash over the transactions from what it is shown, not from the header."""
+    await pair.append(bridge, "a", pair.first)
+    true = encode([pair.network.put("b").entry])
+    peer = Peer(bridge, pair.first.profile())
+    endorsed = await peer.endorse("Append", true)
+    await peer.submit(endorsed)
+    assert await peer.committed(endorsed.transaction, 20.0) is not None
+    await pair.copy(instead=(true, true[:-1] + bytes([true[-1] ^ 1])))
+    if later:
+        await pair.append(bridge, "c", pair.second)
+    source = await pair.bench.source(pair.second.profile())
+    with pytest.raises(BadSourceError, match="does not follow" if later else "do not end with"):
+        await source.poll()
 
 
 async def test_a_peer_that_lost_what_was_final_is_left_out(pair: Pair, bridge: Bridge) -> None:

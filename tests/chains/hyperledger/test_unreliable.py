@@ -9,7 +9,7 @@ import random
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
-from signal import SIGKILL
+from signal import SIGCONT, SIGKILL, SIGSTOP
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,11 +18,23 @@ from blockchain_adapters import direct
 from blockchain_adapters.chainfile import total
 from blockchain_adapters.directbackend import DirectBackend
 from blockchain_adapters.hyperledger.backend import scheme, start_writing
+from blockchain_adapters.hyperledger.bridge import Bridge
+from blockchain_adapters.hyperledger.bridge import Pace as Life
 from blockchain_adapters.hyperledger.faults import UnknownIdentityError
 from blockchain_adapters.hyperledger.identity import adopt_identity
 from blockchain_adapters.hyperledger.writer import Patience, Writer
 from blockchain_adapters.transactions import Parcel
-from ledger.core.errors import BusyError, ConflictError, InvalidError, LedgerError, NotAllowedError, OutcomeUnknown, UnavailableError
+from ledger.core.errors import (
+    BusyError,
+    ConflictError,
+    InvalidError,
+    LedgerError,
+    NotAllowedError,
+    NotReadyError,
+    OutcomeUnknown,
+    UnavailableError,
+    UnreachableError,
+)
 from ledger.engine.journal import State
 from ledger.home.backends import BackendContext
 from ledger.home.clock import SystemClock
@@ -50,6 +62,7 @@ LONGEST = 0.1
 AWAY = 0.2
 SHORT = 4.0  # seconds that a certificate lasts
 QUICK = Patience(look=2.0, stuck=0.5, rest=0.05)
+HASTY = Life(patience=3.0, rest=0.01)  # of the bridge: more than its peer has, much less than a test
 
 
 async def standing(source: FabricSource) -> list[bytes]:
@@ -102,17 +115,32 @@ def jvm_killed(source: FabricSource) -> Callable[[FabricNetwork], Awaitable[None
     return strike
 
 
+def jvm_frozen(source: FabricSource) -> Callable[[FabricNetwork], Awaitable[None]]:
+    async def strike(network: FabricNetwork) -> None:
+        pid = source.bridge.pid
+        if pid is None:
+            return
+        with suppress(ProcessLookupError):
+            os.kill(pid, SIGSTOP)
+            with suppress(UnreachableError, NotReadyError):
+                await source.bridge.ask("ping", {})  # whose time runs out: it finds out, if no transaction did before
+            os.kill(pid, SIGCONT)
+
+    return strike
+
+
 @pytest.mark.parametrize(
     "rounds",
     [pytest.param(20, marks=pytest.mark.timeout(180)), pytest.param(100, marks=[pytest.mark.siege, pytest.mark.timeout(900)])],
 )
-async def test_what_dies_or_hangs_in_mid_batch_loses_and_doubles_nothing(bench: Bench, rounds: int) -> None:
+async def test_what_dies_or_hangs_in_mid_batch_loses_and_doubles_nothing(bench: Bench, parts: tuple[Path, Path], rounds: int) -> None:
     network = bench.network
+    bench.bridge = Bridge(*parts, HASTY)
     chance = random.Random(rounds)
     source = await bench.source(*(replace(network.profile(peer=one), patience=1.0) for one in range(len(network.peers))))
     writing, _ = await bench.writing(source, pace=replace(PACE, batch=4), patience=QUICK)
     entries = [one.entry for one in SmallNetwork().things(EACH * rounds)]
-    strikes = [*map(killed, network.parts), *map(frozen, network.parts), jvm_killed(source)]
+    strikes = [*map(killed, network.parts), *map(frozen, network.parts), jvm_killed(source), jvm_frozen(source)]
     for number in range(rounds):
         task = asyncio.create_task(writing.submit(entries[number * EACH : (number + 1) * EACH]))
         await asyncio.sleep(chance.uniform(0, LONGEST))
@@ -153,6 +181,36 @@ async def test_what_an_orderer_holds_is_not_found_and_not_sent_as_another(lone: 
     assert await standing(source) == things[:5]
     [submitted] = {one.place for one in await writing.journal.select()}
     assert submitted is not None
+
+
+@pytest.mark.fabric_standin
+async def test_a_bridge_that_hangs_while_a_transaction_leaves_says_nothing_of_it(
+    lone: Bench, parts: tuple[Path, Path], standin: StandIn, things: list[bytes]
+) -> None:
+    lone.bridge = Bridge(*parts, HASTY)
+    source = await lone.source()
+    writing, _ = await lone.writing(source, patience=QUICK)
+    await writing.submit(things[:5])
+    first = source.bridge.pid
+    assert first is not None
+    await standin.strike("delay", phase="submit", ms=1_000)
+    task = asyncio.create_task(writing.submit(things[5:10]))
+
+    async def sent() -> bool:
+        return State.SENT in await states(writing.journal)
+
+    await until(sent, "a transaction on its way")
+    os.kill(first, SIGSTOP)
+    try:
+        row = writing.submitter.underway[-1]
+        await task  # the bridge is killed for it, and the transaction is looked up by the next one
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(first, SIGCONT)
+    assert source.bridge.pid != first
+    await settled(source, writing)
+    assert await standing(source) == things[:10]
+    assert row.place in {one.place for one in await writing.journal.select()}  # that very one, and no other in its place
 
 
 @pytest.mark.fabric_standin
