@@ -16,6 +16,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from auth.keystore import KeyStore
+from auth.pairs import settle_pair
+from auth.pki import decode_tls_key, load_chain
+from auth.succession import is_under
+from auth.tokenkeys import TokenKeyFiles
+from ledger.home.clock import SystemClock
 from ledger.home.home import Home
 from tests.support.command import Cli
 from tests.support.interrupting import Case, good, interrupted, later, loads, never, once, opens, versions, whole
@@ -185,6 +191,125 @@ def rotate_key(stage: Stage) -> Case:
     return Case(cli, ("rotate", "key"), done)
 
 
+def rotate_log_key(stage: Stage) -> Case:
+    cli = stage.embedded
+    before = _open_log_keys(cli)
+
+    def done() -> bool:
+        cli.publish({"site": {"id": stage.unique("signed")}})  # the keys that are there suffice, wherever it stopped
+        cli("verify", "ledger").good()
+        now = _open_log_keys(cli)
+        return len(now) == 1 and now != before
+
+    return Case(cli, ("rotate", "log-key"), done)
+
+
+def _open_log_keys(cli: Cli) -> list[str]:
+    (found,) = cli("get", "root", "-o", "json").good().json
+    return [one["vkey"] for one in found["root"]["log_keys"] if one["until"] is None]
+
+
+def rotate_ca(stage: Stage) -> Case:
+    home = _fresh(stage)
+    before = home.ca_file.read_bytes()
+
+    def done() -> bool:
+        ca, chain = home.ca_file.read_bytes(), _settled(home)
+        return ca != before and is_under(chain, ca)
+
+    return Case(Cli(home.path), ("rotate", "ca", "--yes"), done)
+
+
+def rotate_certificate(stage: Stage) -> Case:
+    home = _fresh(stage)
+    before = home.certificate_file.read_bytes()
+    return Case(Cli(home.path), ("rotate", "certificate"), lambda: _settled(home) != before)
+
+
+def _fresh(stage: Stage) -> Home:
+    cli = Cli(stage.folder / "fresh")
+    cli("create", "network", "fresh").good()
+    return Home(cli.home)
+
+
+def _settled(home: Home) -> bytes:
+    """Return the certificate that a server would serve now, which fits its key."""
+    settle_pair(home.certificate_file, home.certificate_key_file)
+    chain = home.certificate_file.read_bytes()
+    assert load_chain(chain)[0].public_key() == decode_tls_key(home.certificate_key_file.read_bytes()).public_key()
+    return chain
+
+
+def rotate_token_key(stage: Stage) -> Case:
+    keys = KeyStore(_fresh(stage).keys)
+    before = TokenKeyFiles(keys, SystemClock()).load_or_create().signer.public
+
+    def done() -> bool:
+        now = TokenKeyFiles(keys, SystemClock()).load()
+        assert before in now.public  # what it signed is taken
+        return now.signer.public != before
+
+    return Case(Cli(stage.folder / "fresh"), ("rotate", "token-key"), done)
+
+
+def change_passphrase(stage: Stage) -> Case:
+    path, home = stage.folder / "passphrase", Home(stage.embedded.home)
+    path.write_text("correct horse\n")
+    path.chmod(0o600)
+
+    def done() -> bool:
+        files = list(home.keys.glob("*.pem"))
+        locked = {b"ENCRYPTED" in one.read_bytes() for one in files}
+        if locked != {True}:
+            return False
+        stage.embedded("patch", "policy", "oslo", '{"n": 6}', METALEDGER_PASSPHRASE_FILE=str(path)).good()
+        return True
+
+    return Case(stage.embedded, ("change", "passphrase", "--new-file", str(path)), done)
+
+
+def revoke_invite(stage: Stage) -> Case:
+    name = stage.unique("uninvited").lower()
+    stage.admin("create", "invite", name, "--type", "user").good()
+
+    def done() -> bool:
+        return not stage.admin("get", "invite", "where", "name", "=", name, "-o", "id").good().out
+
+    return Case(stage.admin, ("revoke", "invite", name, "--yes"), done)
+
+
+def retry_operation(stage: Stage) -> Case:
+    member, policy = _with_an_operation(stage)
+    configure(member.home, ledger=stage.network.url)
+
+    def done() -> bool:
+        found = versions(stage.admin, policy)
+        assert found in (0, 1)
+        return found == 1
+
+    return Case(member, ("retry", "operation", "1"), done)
+
+
+def drop_operation(stage: Stage) -> Case:
+    member, policy = _with_an_operation(stage)
+
+    def done() -> bool:
+        found = [one["id"] for one in member("get", "operations", "-o", "json").good().json]
+        assert found in ([], [policy])
+        return not found
+
+    return Case(member, ("drop", "operation", "1"), done)
+
+
+def _with_an_operation(stage: Stage) -> tuple[Cli, str]:
+    """Return a member whose master is away, and the policy that waits in its queue."""
+    policy, member = stage.unique("waits"), stage.member()
+    member("sync").good()
+    configure(member.home, ledger=NOWHERE)
+    member("publish", "policy", stage.file("waits.json", {"site": {"id": policy}}), "--queue").good()
+    return member, policy
+
+
 def revoke_member(stage: Stage) -> Case:
     name = stage.unique("gone").lower()
     line = stage.admin("create", "invite", name, "--type", "user").good().out
@@ -324,7 +449,15 @@ CASES = (
     join,
     create_invite,
     rotate_key,
+    rotate_log_key,
+    rotate_ca,
+    rotate_certificate,
+    rotate_token_key,
+    change_passphrase,
     revoke_member,
+    revoke_invite,
+    retry_operation,
+    drop_operation,
     create_network,
     create_served_network,
     export,
@@ -353,13 +486,15 @@ CASES = (
 def test_an_interrupted_command_loses_nothing_and_is_done_again(stage: Stage, make: Callable[[Stage], Case]) -> None:
     case = make(stage)
     for moment in (opens, later):
-        if interrupted(case, moment, stage.folder) == 0 and not case.forever and case.done is not never:
-            assert case.done()
+        ended = interrupted(case, moment, stage.folder) == 0
+        if case.forever or case.done is never:
+            continue
+        done = case.done()  # an interruption that comes after the effect changes nothing of it
+        assert done or not ended
+        if done:
             return
     if case.forever:
         _opens_again(case)
-        return
-    if case.done():
         return
     ran: Ran = case.cli(*case.words)
     assert ran.code == 0, ran.err
