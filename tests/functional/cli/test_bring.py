@@ -24,7 +24,7 @@ PLACES = (
 
 @pytest.fixture(scope="module")
 def asker(embedded_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Cli:
-    """The commands of a home with zones, people and a ring in its ledger."""
+    """The commands of a home with zones, people and a ring in its ledger, for reading only."""
     home = tmp_path_factory.mktemp("bring") / "home"
     shutil.copytree(embedded_template, home)
     config = home / "config.toml"
@@ -124,9 +124,10 @@ def test_what_is_not_understood_is_named_with_its_column(asker: Cli, words: tupl
     assert what in ran.err
 
 
-def test_a_past_size_and_the_queue_are_brought_alike(asker: Cli) -> None:
-    size = asker("status", "-o", "json").json["size"]
-    asker.publish({"zone": {"id": "z4", "name": "late", "parent": "z2"}})
-    assert asker("get", "zone", "where id = z1 bring.children(*).count").out == "3\n"
-    assert asker("get", "zone", "where id = z1 bring.children(*).count", "--at", str(size)).out == "2\n"
-    assert asker("get", "zone", "bring.count", "--local").out == "4\n"
+def test_a_past_size_and_the_queue_are_brought_alike(cli: Cli) -> None:
+    cli.publish(*PLACES)
+    size = cli("status", "-o", "json").json["size"]
+    cli.publish({"zone": {"id": "z4", "name": "late", "parent": "z2"}})
+    assert cli("get", "zone", "where id = z1 bring.children(*).count").out == "3\n"
+    assert cli("get", "zone", "where id = z1 bring.children(*).count", "--at", str(size)).out == "2\n"
+    assert cli("get", "zone", "bring.count", "--local").out == "4\n"

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 SHAPES = dict(documented_shapes())
 
 
+@pytest.fixture
+def network(mortal: LiveNetwork) -> LiveNetwork:
+    """A network for one test: each of these ends with another root than it found."""
+    return mortal
+
+
 def root_in_force(cli: Cli) -> dict[str, object]:
     (found,) = cli("get", "root", "-o", "json").good().json
     body: dict[str, object] = found["root"]
