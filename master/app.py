@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from ledger.home.home import Home
     from ledger.home.lock import WriterLock
     from ledger.home.settings import Settings
+    from master.forks import Comparison
 
 DEFAULT_LISTEN = "127.0.0.1:8443"
 ISSUED_FILE = "issued.jsonl"
@@ -186,9 +187,9 @@ class Master:
         )
         return ServerParts(RouteTable(self._routes), authorizer, self._world.log, self.metrics)
 
-    async def _alarm(self, reason: str, clock: int) -> None:
+    async def _alarm(self, reason: str, found: Comparison) -> None:
         self._world.log.write("error", "fork-risk-presented", reason=reason)
-        await self.sequencer.raise_fork_risk(reason, clock=clock)
+        await self.sequencer.raise_fork_risk(reason, origin=found.origin, clock=found.clock)
 
     def _unready(self) -> str | None:
         return "starting" if self._condition is None else self._condition.unready()

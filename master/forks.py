@@ -47,8 +47,9 @@ ROOTS_BYTES = 128 * KIB
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What a good note says beside our log: our size, our own newest note, whether the note fits, and its newest good clock line."""
+    """What a good note says beside our log: our origin and size, our own newest note, whether the note fits, its newest good clock line."""
 
+    origin: str
     size: int
     ours: bytes | None
     fits: bool
@@ -56,9 +57,9 @@ class Comparison:
 
 
 class ForkRoutes:
-    """Serves the fork guard. `alarm` stops the signing, with the reason and the newest time that left."""
+    """Serves the fork guard. `alarm` stops the signing, with the reason and what was found."""
 
-    def __init__(self, reads: Reads, alarm: Callable[[str, int], Awaitable[None]], evidence: Path) -> None:
+    def __init__(self, reads: Reads, alarm: Callable[[str, Comparison], Awaitable[None]], evidence: Path) -> None:
         self._reads = reads
         self._alarm = alarm
         self._evidence = evidence
@@ -82,7 +83,7 @@ class ForkRoutes:
         if not found.fits:
             reason = f"a checkpoint of size {said.size}, signed by this log, does not fit the log of size {found.size}"
             await asyncio.to_thread(self._keep, note.text, raw, found.ours)
-            await self._alarm(reason, found.clock)
+            await self._alarm(reason, found)
         return found
 
     def _keep(self, claim: str, theirs: bytes, ours: bytes | None) -> None:
@@ -123,7 +124,7 @@ def compare(snapshot: Snapshot, note: Note, roots: Sequence[bytes] = ()) -> Comp
         raise SignatureError("no open log key of this log signed this checkpoint")
     fits = said.size <= head.size and tree_root(said.size, snapshot) == said.root
     clocks = good_lines(note, known_keys(dict.fromkeys((*root.clock_keys, *newest.clock_keys)), CLOCK_KIND))
-    return Comparison(head.size, snapshot.checkpoint(), fits, max((line_time(line) for line in clocks.values()), default=0))
+    return Comparison(root.origin, head.size, snapshot.checkpoint(), fits, max((line_time(line) for line in clocks.values()), default=0))
 
 
 def proven_root(snapshot: Snapshot, roots: Sequence[bytes]) -> Root | None:

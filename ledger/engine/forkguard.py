@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from ledger.core.errors import CorruptError, ForkRiskError, UsageError
+from ledger.core.fold import present_root
 from ledger.core.merkle import tree_root
 from ledger.engine.headfile import HeadFile, LeftHead
 
@@ -25,6 +26,7 @@ class ForkGuard:
         self._store = store
         self.file = file
         self.risk: str | None = None
+        self._turn = asyncio.Lock()
 
     async def check(self) -> None:
         """Look at the database and the head file. A risk found is written down, so that a restart does not forget it."""
@@ -37,22 +39,30 @@ class ForkGuard:
         if self.risk is not None:
             await self._write_down(self.risk)
 
-    async def alarm(self, reason: str, name: str, clock: int) -> None:
+    async def alarm(self, reason: str, name: str, clock: int, origin: str | None = None) -> None:
         """Sign nothing more, also after a restart: something proves that more left this log than it holds.
 
-        `clock`: the newest time that is known to have left, kept as the fact `name`. It holds in memory even if it cannot be written
-        down, which raises.
+        `clock`: the newest time that is known to have left, kept as the fact `name`. `origin`: that of the root under which the proof was
+        judged; when a root with `continues` has been placed since, it proves nothing of the log that goes on, and the alarm is dropped.
+        It holds in memory even if it cannot be written down, which raises.
         """
-        self.risk = self.risk or reason
-        await self._write_down(self.risk, name, clock)
+        async with self._turn:
+            self.risk = self.risk or reason
+            self.risk = await self._write_down(reason, name, clock, origin)
 
-    async def _write_down(self, reason: str, name: str = "", clock: int = 0) -> None:
-        def work(transaction: Transaction) -> None:
-            transaction.put_meta(RESTORED, reason)
+    async def _write_down(self, reason: str, name: str = "", clock: int = 0, origin: str | None = None) -> str | None:
+        """Return what stands afterwards: the first reason, this one if there is none yet, unless it is of another origin."""
+
+        def work(transaction: Transaction) -> str | None:
+            first = flag_of(transaction)
+            if origin is not None and origin != origin_of(transaction):
+                return first
+            transaction.put_meta(RESTORED, first or reason)
             if clock > int(transaction.meta(name) or 0):
                 transaction.put_meta(name, clock)
+            return first or reason
 
-        await self._store.write(work)
+        return await self._store.write(work)
 
     def refuse(self) -> None:
         """Raise ForkRiskError when this home may not sign."""
@@ -65,6 +75,11 @@ class ForkGuard:
             f"signing on could fork the log: {self.risk}",
             advice="Bring the missing entries back from nodes or mirrors, or accept the loss with --accept-fork-risk SIZE.",
         )
+
+    async def end(self) -> None:
+        """Take back the risk that a root with `continues` ended. An alarm of the log that goes on, raised since it was placed, stands."""
+        async with self._turn:
+            self.risk = await self._store.read(flag_of)
 
     async def continued(self) -> None:
         """Forget that a root with `continues` ended a risk: `head.json` is of the order that goes on."""
@@ -81,11 +96,23 @@ class ForkGuard:
         self.risk = None
 
 
+def flag_of(snapshot: Snapshot) -> str | None:
+    """Return the risk that is written down, None when there is none."""
+    flag = snapshot.meta(RESTORED)
+    return None if flag is None else str(flag)
+
+
+def origin_of(snapshot: Snapshot) -> str | None:
+    """Return the origin of the root in force, None before there is one."""
+    root = present_root(snapshot.state())
+    return None if root is None else root.origin
+
+
 def find_risk(snapshot: Snapshot, left: LeftHead | None) -> str | None:
     """Return why signing on from this database could fork the log, None when it cannot."""
-    flag = snapshot.meta(RESTORED)
+    flag = flag_of(snapshot)
     if flag is not None:
-        return str(flag)
+        return flag
     if snapshot.meta(CONTINUED) is not None:
         return None
     head = snapshot.head()

@@ -65,8 +65,8 @@ class Sequencing(Appender, Protocol):
         """Begin. Raises what is wrong in the home."""
         ...
 
-    async def raise_fork_risk(self, reason: str, *, clock: int = 0) -> None:
-        """Sign nothing any more."""
+    async def raise_fork_risk(self, reason: str, *, origin: str | None = None, clock: int = 0) -> None:
+        """Sign nothing any more. See `Sequencer.raise_fork_risk`."""
         ...
 
     async def close(self) -> None:

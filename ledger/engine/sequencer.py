@@ -161,16 +161,17 @@ class Sequencer:
         """Sign the wall clock again after a jump: an operator, or a witness's time, says that it is right."""
         self._guarded.confirm()
 
-    async def raise_fork_risk(self, reason: str, *, clock: int = 0) -> None:
+    async def raise_fork_risk(self, reason: str, *, origin: str | None = None, clock: int = 0) -> None:
         """Sign nothing after the batch under way, now and after a restart, until `accept_fork_risk`: something proves that more left.
 
+        `origin`: that of the root under which the proof was judged; it counts no more once a root with `continues` gave the log another.
         `clock`: the newest time of this home's clock key that is known to have left.
         """
-        self._event("fork-risk", reason=reason)
         self._guarded.raise_to(clock)
         try:
-            await self._guard.alarm(reason, self._signer.keys.clock_fact, clock)
+            await self._guard.alarm(reason, self._signer.keys.clock_fact, clock, origin)
         finally:
+            self._event("fork-risk", reason=reason, stands=self._guard.risk is not None)
             self._wake.set()
 
     async def accept_fork_risk(self, size: int, *, clock: int = 0) -> None:
@@ -341,8 +342,8 @@ class Sequencer:
 
     async def _continue(self) -> None:
         """Sign on: a root took the log up again where it was lost."""
-        self._guard.risk = None
         try:
+            await self._guard.end()
             await self._outlet.write_head_file()
             await self._guard.continued()
         except LedgerError as error:  # it stands all the same, and the next start writes the file

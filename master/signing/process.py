@@ -222,8 +222,12 @@ class Service(asyncio.Protocol):
         gc.freeze()
 
     async def _raise_fork_risk(self, arguments: Mapping[str, object]) -> None:
-        clock = arguments["clock"]
-        await self._running.raise_fork_risk(str(arguments["reason"]), clock=clock if isinstance(clock, int) else 0)
+        origin, clock = arguments["origin"], arguments["clock"]
+        await self._running.raise_fork_risk(
+            str(arguments["reason"]),
+            origin=origin if isinstance(origin, str) else None,
+            clock=clock if isinstance(clock, int) else 0,
+        )
 
     async def _confirm_clock(self, _arguments: Mapping[str, object]) -> None:
         self._running.confirm_clock()

@@ -173,9 +173,9 @@ class RemoteSequencer(asyncio.Protocol):
         """Sign the wall clock again after a jump."""
         await self._command("confirm-clock")
 
-    async def raise_fork_risk(self, reason: str, *, clock: int = 0) -> None:
+    async def raise_fork_risk(self, reason: str, *, origin: str | None = None, clock: int = 0) -> None:
         """See `Sequencing`."""
-        await self._command("fork-risk", reason=reason, clock=clock)
+        await self._command("fork-risk", reason=reason, origin=origin, clock=clock)
 
     async def change_index(self, change: IndexChange) -> None:
         """Make or drop an index of the log's database. Raises as `IndexChange.apply` does."""

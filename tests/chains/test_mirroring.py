@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from blockchain_adapters.mirroring import Target
     from ledger.core.envelope import Envelope
     from ledger.engine.snapshot import Snapshot
+    from master.forks import Comparison
     from tests.support.contract import Contract
     from tests.support.running_log import RunningLog
 
@@ -113,7 +114,7 @@ async def mirroring(
     await asyncio.to_thread(write_account, home.keys / URL_KEY, FUNDED_KEY)
     context = BackendContext(home, settings or Settings(passphrase=PHRASE), log.clock, log.heard)
 
-    async def alarm(reason: str, _clock: int) -> Never:
+    async def alarm(reason: str, _found: Comparison) -> Never:
         raise AssertionError(reason)
 
     async def opened() -> Target:

@@ -21,13 +21,16 @@ from ledger.engine.genesis import create_log
 from ledger.engine.sequencer import Sequencer
 from ledger.engine.signing import SequencerKeys, clock_vkey, log_vkey
 from ledger.engine.store import Store
+from master.forks import ForkRoutes
 from tests.faults.scenes import LEDGER, sequencing, whole
-from tests.support.small_network import START, SmallNetwork, TurnedClock, key
+from tests.support.small_network import ORIGIN, START, SmallNetwork, TurnedClock, key
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
     from pathlib import Path
 
     from ledger.core.envelope import Envelope
+    from master.forks import Comparison
 
 NEW_ORIGIN = "ledger.internal/small/8899aabbccddeeff"
 FILES = (LEDGER, f"{LEDGER}-wal")
@@ -267,3 +270,55 @@ async def test_root_with_continues_that_no_key_of_this_home_can_sign_changes_not
             await sequencer.append([continuing(network, head.size, head.root)])
         assert sequencer.fork_risk is not None
         assert sequencer.store.read_now(lambda snapshot: whole(snapshot, network.id)) == head.size
+
+
+async def test_note_of_the_lost_branch_that_was_weighed_before_the_root_with_continues_stops_nothing_after_it(log: Log) -> None:
+    await asyncio.to_thread(log.back_up, "old")
+    async with sequencing(log.home, log.network) as sequencer:
+        await place(sequencer, log.network.put("lost"))
+        lost = sequencer.feed.head.checkpoint
+    assert lost is not None
+    await asyncio.to_thread(log.restore, "old")
+    network = SmallNetwork()
+    network.keys = new_keys()
+    weighed, released = asyncio.Event(), asyncio.Event()
+    async with sequencing(log.home, network) as sequencer:
+
+        async def alarm(reason: str, found: Comparison) -> None:
+            weighed.set()
+            await released.wait()
+            await sequencer.raise_fork_risk(reason, origin=found.origin, clock=found.clock)
+
+        presenting = asyncio.create_task(ForkRoutes(sequencer.store, alarm, log.home / "evidence").weigh(lost))
+        await weighed.wait()
+        head = sequencer.store.read_now(lambda snapshot: snapshot.head())
+        await place(sequencer, continuing(network, head.size, head.root))
+        released.set()
+        assert not (await presenting).fits
+        assert sequencer.fork_risk is None
+        await place(sequencer, network.put("a"))
+    async with sequencing(log.home, network) as again:
+        assert again.fork_risk is None
+        await place(again, network.put("b"))
+
+
+@pytest.mark.parametrize("first", ["alarm", "root"])
+async def test_alarm_of_the_lost_branch_beside_the_commit_of_the_root_with_continues(log: Log, first: str) -> None:
+    network = await lose(log)
+    network.keys = new_keys()
+    async with sequencing(log.home, network) as sequencer:
+        head = sequencer.store.read_now(lambda snapshot: snapshot.head())
+        works: dict[str, Coroutine[None, None, object]] = {
+            "alarm": sequencer.raise_fork_risk("of the lost branch", origin=ORIGIN),
+            "root": place(sequencer, continuing(network, head.size, head.root)),
+        }
+        async with sequencer.store.transaction():  # both wait for it, in this order
+            tasks = []
+            for name in sorted(works, key=lambda name: name != first):
+                tasks.append(asyncio.create_task(works[name]))
+                await asyncio.sleep(0.05)
+        await asyncio.gather(*tasks)
+        assert sequencer.fork_risk is None
+        await place(sequencer, network.put("a"))
+    async with sequencing(log.home, network) as again:
+        assert again.fork_risk is None

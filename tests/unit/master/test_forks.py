@@ -126,7 +126,7 @@ async def test_key_of_a_root_that_is_none_is_passed_over(log: Log) -> None:
 
 
 def test_one_case_is_kept_once_however_its_note_is_dressed(tmp_path: Path) -> None:
-    async def alarm(_reason: str, _clock: int) -> None:
+    async def alarm(_reason: str, _found: Comparison) -> None:
         return
 
     store = Store.open(tmp_path / "ledger.db", create=True)
