@@ -25,7 +25,7 @@ from ledger.core.envelope import sign
 from ledger.core.errors import ConflictError, OutcomeUnknown, UnavailableError, UsageError
 from ledger.core.root import Admin, LogKey, Root
 from ledger.core.statement import ROOT, Statement, derive_id
-from ledger.engine.genesis import create_log
+from ledger.engine.genesis import create_log, new_origin
 from ledger.engine.signing import SequencerKeys, clock_vkey, log_vkey
 from ledger.home.backends import BackendContext, OrderingScheme, find_scheme
 from ledger.home.files import create_file, sync_directory
@@ -225,7 +225,7 @@ class _Founding:
 
     async def found(self) -> tuple[str, int]:
         """Write everything; return the network id and the size of its log."""
-        origin = f"ledger.internal/{self._wanted.name}/{secrets.token_hex(8)}"
+        origin = new_origin(self._wanted.name)
         entries = self._entries(origin)
         if self._served:
             self._certify()
@@ -235,7 +235,7 @@ class _Founding:
 
     async def found_at(self, begin: Callable[[str], Awaitable[Backend]]) -> int:
         """Write everything, the entries to the ledger that `begin` opens for the network; return the size of its log."""
-        entries = self._entries(f"ledger.internal/{self._wanted.name}/{secrets.token_hex(8)}")
+        entries = self._entries(new_origin(self._wanted.name))
         self._configure(self.network, None)
         backend = await begin(self.network)
         try:

@@ -79,7 +79,8 @@ def restore(invocation: Invocation, file: Path, sources: Sequence[str]) -> None:
     """Put a backup in the place of this home's ledger. It is verified first; what lay there is kept beside it.
 
     A restored log is read, and nothing is signed on it: entries that left after the backup would be forked away. Bring
-    them back with --from, then say with `run master --accept-fork-risk SIZE` that there are no more.
+    them back with --from, then say with `run master --accept-fork-risk SIZE` that there are no more, or give up the
+    rest with `create root --continue`.
 
     For example:
       ledger-cli restore /var/backups/ledger-2026-11-22.db --from https://node-1.example:8444

@@ -67,21 +67,28 @@ def admin_key(invocation: Invocation, *, ask_passphrase: bool) -> None:
 @click.option("--authority-threshold", type=click.IntRange(min=1), help="How many admins permissions, schemas and the like take.")
 @click.option("--expires", metavar="TIME", help="When the root's word ends: answers are marked stale then.")
 @click.option("--patch", metavar="FILE|JSON", help="Merge this into the root (RFC 7396), for what has no option here.")
+@click.option("--continue", "continues", is_flag=True, help="Take up the log that this home holds, though others may hold more of it.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the draft to this new file, not to stdout.")
 @common
-def create_root(invocation: Invocation, patch: str | None, out: Path | None, **changed: object) -> None:
+def create_root(invocation: Invocation, patch: str | None, out: Path | None, *, continues: bool, **changed: object) -> None:
     """Draft the next root: who rules the network, by which keys and numbers. Nothing is signed or sent yet.
 
     Then `sign root` in the homes of enough admins, those of the root in force and those of the new one,
     and `publish root` in the home of any member. An admin who lost a key is dropped and added with a new
     one; the others sign.
 
+    With --continue, in the master's home after an older backup was restored: the log goes on from what it
+    holds, with a new origin and new keys, which are made here. Whoever holds more goes back to there, and
+    what was lost has to be published again. Publish the root in this home, too.
+
     For example:
       ledger-cli create root --add-admin bea=ed25519:KEY --add-admin cem=ed25519:KEY --threshold 2 --out root-2.json
       ledger-cli create root --drop-admin cem --add-admin cem=ed25519:NEWKEY --out root-3.json
       ledger-cli create root --patch '{"stale_after": 3600}' --out root-4.json
+      ledger-cli create root --continue --out root-5.json
     """
     from ledger.client.ceremony import RootChanges, differences, draft_root, parse_admin, present_root  # noqa: PLC0415 - as above
+    from ledger.client.continuing import draft_continuing  # noqa: PLC0415 - as above
 
     add = changed.pop("add")
     pairs = [parse_admin(text) for text in (add if isinstance(add, tuple) else ())]
@@ -89,7 +96,7 @@ def create_root(invocation: Invocation, patch: str | None, out: Path | None, **c
 
     async def work() -> tuple[RootFile, list[str]]:
         async with invocation.client() as client:
-            file = await draft_root(client, changes)
+            file = await (draft_continuing if continues else draft_root)(client, changes)
             placed, _ = await present_root(client)
             return file, differences(placed.root, file.root)
 

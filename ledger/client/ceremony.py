@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ledger.client.authoring import Wish, bind
+from ledger.client.receipts import ReceiptJudge
 from ledger.core.canonical import JSON, format_time, load, same
 from ledger.core.envelope import PAYLOAD_TYPE, Envelope, Signature, pae, rebuild_envelope, seal
 from ledger.core.errors import ConflictError, FormatError, NotAllowedError, NotFoundError, UsageError
@@ -22,6 +23,7 @@ from ledger.core.keys import PublicKey
 from ledger.core.root import Admin, Root, parse_root
 from ledger.core.state import Accepted
 from ledger.core.statement import ROOT, Statement, merge_patch, parse_statement
+from ledger.core.trust.roots import PlacedRoot, new_continues
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from ledger.client.client import LedgerClient
     from ledger.core.canonical import JSONObject
     from ledger.core.keys import PrivateKey
-    from ledger.core.trust import PlacedRoot
 
 
 @dataclass(frozen=True)
@@ -205,11 +206,19 @@ async def publish_root(client: LedgerClient, file: RootFile) -> Published:
         verdict = await client.reader.store.read(lambda snapshot: judge(snapshot.state(), envelope, snapshot.head().size))
         if not isinstance(verdict, Accepted):
             raise verdict.error()
-    (result,) = [one async for one in (await client.publisher()).hand_in([file.envelope])]
+    publisher = await client.publisher(receipts=None if stands else await _receipts_under(client, file))
+    (result,) = [one async for one in publisher.hand_in([file.envelope])]
     if result.error is not None:
         raise result.error
     await client.sync()
     return result
+
+
+async def _receipts_under(client: LedgerClient, file: RootFile) -> ReceiptJudge | None:
+    """Return what judges the receipt of a root that continues the log: its own keys, for they sign already where it stands."""
+    roots = await client.copy.roots()
+    brought = new_continues([*(one.root for one in roots), file.root])[-1]
+    return None if brought is None else ReceiptJudge([*roots, PlacedRoot(brought.size, file.statement.digest, file.root)])
 
 
 def differences(before: Root | None, after: Root) -> list[str]:

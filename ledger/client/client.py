@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from ledger.client.importing import Imported
     from ledger.client.kinds import Breaks
     from ledger.client.outstanding import Slips
+    from ledger.client.receipts import ReceiptJudge
     from ledger.core.canonical import JSON, JSONObject
     from ledger.core.ports import Clock
     from ledger.engine.journal import Journal
@@ -137,9 +138,9 @@ class LedgerClient(ReadingClient):
         await self._fresh_copy(only_empty=True)
         return await write_edgelake(self.copy.store, sink, progress)
 
-    async def publisher(self, author: Author | None = None) -> Publisher:
-        """Return what signs and sends for this home, or for another `author` whose keys it holds."""
-        publisher = Publisher(self.copy.backend, self.reader, await self._pen(author), self._receipts, self._slips())
+    async def publisher(self, author: Author | None = None, *, receipts: ReceiptJudge | None = None) -> Publisher:
+        """Return what signs and sends for this home, or for another `author` whose keys it holds; `receipts` judges what comes back."""
+        publisher = Publisher(self.copy.backend, self.reader, await self._pen(author), receipts or self._receipts, self._slips())
         publisher.refresh = self._refresh
         return publisher
 

@@ -73,7 +73,7 @@ class ForkGuard:
         """Return the error that says why nothing is signed."""
         return ForkRiskError(
             f"signing on could fork the log: {self.risk}",
-            advice="Bring the missing entries back from nodes or mirrors, or accept the loss with --accept-fork-risk SIZE.",
+            advice="Bring the missing entries back from nodes or mirrors; else --accept-fork-risk SIZE, or create root --continue.",
         )
 
     async def end(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from typing import TYPE_CHECKING
 
 from ledger.core.backend import Refused
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from ledger.core.envelope import Envelope
     from ledger.core.ports import Clock
     from ledger.engine.signing import SequencerKeys
+
+
+def new_origin(name: str) -> str:
+    """Return an origin that no log has yet, for one of the network `name` (docs/formats.md, section 9)."""
+    return f"ledger.internal/{name}/{secrets.token_hex(8)}"
 
 
 async def create_log(path: Path, envelopes: Sequence[Envelope], keys: SequencerKeys, clock: Clock) -> list[Placed]:
