@@ -51,6 +51,7 @@ SOURCE_SUFFIXES = {
     ".txt",
     "",
 }
+STAND_IN_LINES = 2_500  # of tests/support/fabric-peer, its own tests left out: what takes more is no stand-in any more
 MACHINE = re.compile(r"(?:^|[^A-Za-z0-9_.])/(?:work|farm|root)/")
 REGISTRIES = re.compile(
     "|".join(re.escape(".".join(p)) for p in (("pypi", "org"), ("pythonhosted", "org"), ("proxy", "golang", "org"), ("npmjs", "org")))
@@ -70,6 +71,11 @@ def tracked_texts() -> list[Module]:
 
 def test_modules_are_short() -> None:
     assert [f"{m.path}: {m.lines}" for m in EVERYTHING if m.lines > house.MODULE_HARD] == []
+
+
+def test_the_stand_in_peer_is_small() -> None:
+    sources = [one for one in (ROOT / "tests" / "support" / "fabric-peer").rglob("*.go") if not one.name.endswith("_test.go")]
+    assert 0 < sum(one.read_text().count("\n") for one in sources) <= STAND_IN_LINES
 
 
 def test_bodies_are_short() -> None:
