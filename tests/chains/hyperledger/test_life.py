@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -19,10 +20,13 @@ import uvloop
 from blockchain_adapters.hyperledger.bridge import Bridge, Pace
 from blockchain_adapters.hyperledger.faults import ReopenError
 from blockchain_adapters.hyperledger.link import Link, LinkError
+from blockchain_adapters.hyperledger.peer import Peer
 from ledger.core.errors import NotReadyError, OutcomeUnknown, UnreachableError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.support.fabric.standin import StandIn
 
 pytestmark = pytest.mark.java
 PARENT = """
@@ -215,6 +219,20 @@ async def test_both_ends_send_at_once(bridge: Bridge) -> None:
     assert connection.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
 
 
+@pytest.mark.strace
+async def test_the_process_sends_each_answer_at_once(parts: tuple[Path, Path], tmp_path: Path) -> None:
+    traced, seen = tmp_path / "java", tmp_path / "calls"
+    words = f'strace -f -qq -o "{seen}" -e trace=accept,accept4,setsockopt "{parts[0]}"'
+    traced.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
+    traced.chmod(0o755)
+    bridge = Bridge(traced, parts[1])
+    assert await bridge.ask("ping", {}) == {"ok": True}
+    await bridge.close()  # what was seen is written down with the end of the process
+    calls = seen.read_text()
+    [taken] = re.finditer(r"accept4?(?:\(| resumed).*\) = (\d+)$", calls, re.MULTILINE)
+    assert re.search(rf"setsockopt\({taken[1]}, SOL_TCP, TCP_NODELAY, \[1\], 4\) = 0$", calls[taken.end() :], re.MULTILINE)
+
+
 async def test_memory_stays_as_it_is_over_many_calls(bridge: Bridge) -> None:
     await bridge.ask("ping", {})
     assert bridge.pid is not None
@@ -232,6 +250,30 @@ async def test_memory_stays_as_it_is_over_many_calls(bridge: Bridge) -> None:
     assert process.memory_info().rss - before < 16 << 20
     assert process.num_threads() <= threads
     assert process.memory_info().rss < 200 << 20
+
+
+@pytest.mark.fabric_standin
+async def test_memory_stays_as_it_is_over_many_connections_to_a_peer(bridge: Bridge, standin: StandIn) -> None:
+    peer = Peer(bridge, standin.profile())
+
+    async def many(rounds: int) -> None:
+        for _ in range(rounds):
+            other = Peer(bridge, standin.profile())
+            for _ in range(6):
+                await asyncio.gather(*(peer.evaluate("Status") for _ in range(4)), *(peer.blocks(0, 1.0) for _ in range(2)))
+            await other.evaluate("Status")  # so that the connection is one, with TLS
+            assert await other.blocks(0, 1.0)
+            await other.close()
+
+    await many(40)
+    assert bridge.pid is not None
+    process = psutil.Process(bridge.pid)
+    before, threads = process.memory_info().rss, process.num_threads()
+    await many(80)
+    assert process.memory_info().rss - before < 16 << 20
+    assert process.num_threads() <= threads + Pace().threads  # gRPC's pool follows the calls at once; a leak is one for each connection
+    assert process.memory_info().rss < 200 << 20
+    await peer.close()
 
 
 @pytest.mark.parametrize("fields", [{}, {"peer": 1}, {"certificate": "hello", "msp": "Org1MSP"}])
