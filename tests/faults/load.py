@@ -50,6 +50,8 @@ class Load:
     heads: list[bytes] = field(default_factory=list)
     sent: int = 0
     lost: int = 0
+    over: bool = False
+    why: list[LedgerError] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._key = KeyStore(Home(self.home).keys).load("member")
@@ -80,14 +82,15 @@ class Load:
     async def _publish(self, url: str, *, many: bool) -> None:
         backend = HttpsBackend(await asyncio.to_thread(lambda: Place.find(self.home).transport(url=url)))
         try:
-            while True:
+            while not self.over:
                 envelopes = [self.envelope() for _ in range(MANY if many else 1)]
                 results = await backend.append([one.entry for one in envelopes])
                 for envelope, result in zip(envelopes, results, strict=True):
                     assert isinstance(result, Placed), result
                     self.placed.append((envelope, result))
-        except LedgerError:
+        except LedgerError as error:
             self.lost += 1
+            self.why.append(error)
         finally:
             await backend.close()
 
@@ -95,11 +98,11 @@ class Load:
         transport = await asyncio.to_thread(lambda: Place.find(self.home).transport(url=url))
         async with transport:
             try:
-                while True:
+                while not self.over:
                     self.heads.append((await transport.get("/checkpoint", private=False)).body)
                     await asyncio.sleep(LOOK_SECONDS)
-            except LedgerError:
-                return
+            except LedgerError as error:
+                self.why.append(error)
 
     def moment(self) -> float:
         """Return how long to wait before the next kill, in seconds: anything from at once to longer than many commits."""

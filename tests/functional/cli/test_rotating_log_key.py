@@ -12,6 +12,7 @@ from auth.keystore import KeyStore
 from ledger.core.note import parse_note
 from ledger.home.home import Home
 from tests.functional.cli.test_revoking import joined
+from tests.support.meanwhile import served_meanwhile
 from tests.support.reference import documented_shapes
 
 if TYPE_CHECKING:
@@ -72,6 +73,13 @@ def test_log_key_is_replaced_under_a_running_master(network: LiveNetwork, admin:
     network.master.stop()
     network.master.restart()
     node.publish({"site": {"name": "after a restart without the old key"}})
+
+
+def test_nobody_is_refused_while_the_log_key_is_replaced(network: LiveNetwork, admin: Cli) -> None:
+    before = network.vkey
+    with served_meanwhile(network):
+        admin("rotate", "log-key").good()
+    assert network.vkey != before
 
 
 def test_both_roots_come_at_once_where_one_admin_is_enough(network: LiveNetwork, admin: Cli) -> None:

@@ -18,6 +18,7 @@ from ledger.home.home import Home
 from tests.functional.cli.test_revoking import invited, joined
 from tests.support.command import Cli
 from tests.support.live import Server, configure, eventually
+from tests.support.meanwhile import served_meanwhile
 from tests.support.reference import documented_shapes
 
 if TYPE_CHECKING:
@@ -142,6 +143,13 @@ async def test_token_key_is_replaced_while_tokens_of_the_old_one_are_good(networ
 
         await eventually(one, "the new key alone is shown")
         await transport.get("/v1/policies?kind=site")  # bought anew, by itself
+
+
+def test_nobody_is_refused_while_what_tls_and_tokens_stand_on_is_replaced(network: LiveNetwork, admin: Cli) -> None:
+    with served_meanwhile(network):
+        for what in ("certificate", "token-key", "ca"):
+            admin("rotate", what).good()
+        shows(network.master, Home(network.home).certificate_file)
 
 
 def test_ca_is_replaced_and_everybody_follows(network: LiveNetwork, admin: Cli, agent: Server) -> None:
