@@ -185,7 +185,10 @@ class Place:
         return anchors(self.home.ca_file.read_bytes(), former.read_bytes() if former.exists() else b"", self.clock.now())
 
     async def follow_ca(self, url: str) -> ssl.SSLContext | None:
-        """Pin the CA that followed the pinned one, if the server at `url` shows that; return the context that trusts it, else None."""
+        """Pin the CA that followed the pinned one, if the server at `url` shows that. Return the context that trusts what is pinned then.
+
+        That is another one than the caller had, too, when somebody else of this home followed first. None where no CA is pinned.
+        """
         if not await asyncio.to_thread(self.home.ca_file.exists):
             return None
         from auth.succession import FORMER  # noqa: PLC0415 - as in tls
@@ -194,10 +197,9 @@ class Place:
         parts = urlsplit(url)
         before = await asyncio.to_thread(self.home.ca_file.read_bytes)
         found = await find_successor((parts.hostname or "", parts.port or HTTPS_PORT), before, self.clock.now())
-        if found is None:
-            return None
-        await asyncio.to_thread(write_file, self.home.tls / FORMER, found[1], mode=0o644)  # first: it takes nothing away
-        await asyncio.to_thread(write_file, self.home.ca_file, found[0], mode=0o644)
+        if found is not None:
+            await asyncio.to_thread(write_file, self.home.tls / FORMER, found[1], mode=0o644)  # first: it takes nothing away
+            await asyncio.to_thread(write_file, self.home.ca_file, found[0], mode=0o644)
         return await asyncio.to_thread(self.tls)
 
     def https(self, url: str | None = None) -> HttpsBackend:

@@ -152,6 +152,23 @@ def test_nobody_is_refused_while_what_tls_and_tokens_stand_on_is_replaced(networ
         shows(network.master, Home(network.home).certificate_file)
 
 
+def test_whoever_runs_on_in_a_home_trusts_the_ca_that_another_process_of_it_followed(network: LiveNetwork, admin: Cli) -> None:
+    home = asyncio.run(network.join("two-processes"))
+
+    def replace() -> None:
+        admin("rotate", "ca").good()
+        shows(network.master, Home(network.home).certificate_file)
+        Cli(home)("sync").good()
+        assert Home(home).ca_file.read_bytes() == Home(network.home).ca_file.read_bytes()
+
+    async def run() -> None:
+        async with network.transport(home=home) as transport:
+            await asyncio.to_thread(replace)
+            await transport.get("/v1/policies?kind=site")
+
+    asyncio.run(run())
+
+
 def test_ca_is_replaced_and_everybody_follows(network: LiveNetwork, admin: Cli, agent: Server) -> None:
     late_token = invited(network, "late", "node")
     reader = joined(network, "reader", "user")
