@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import count, takewhile
 from typing import TYPE_CHECKING
 
 from auth.keystore import KeyStore
@@ -29,8 +31,10 @@ from ledger.home.clock import SystemClock
 from ledger.home.home import Home
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
+    from ledger.client.transport import Transport
     from ledger.core.canonical import JSONObject
     from ledger.engine.snapshot import Snapshot
 
@@ -41,11 +45,12 @@ LOOK_SECONDS = 0.01
 
 @dataclass
 class Load:
-    """The publishers of one network, over all the lives of its master."""
+    """The publishers of one network, over all the lives of its master. After `each` answers one opens a connection anew; never if None."""
 
     home: Path
     network: str
     name: str = "site"
+    each: int | None = None
     placed: list[tuple[Envelope, Placed]] = field(default_factory=list)
     heads: list[bytes] = field(default_factory=list)
     sent: int = 0
@@ -80,29 +85,40 @@ class Load:
             group.create_task(self._watch(url))
 
     async def _publish(self, url: str, *, many: bool) -> None:
-        backend = HttpsBackend(await asyncio.to_thread(lambda: Place.find(self.home).transport(url=url)))
         try:
             while not self.over:
-                envelopes = [self.envelope() for _ in range(MANY if many else 1)]
-                results = await backend.append([one.entry for one in envelopes])
-                for envelope, result in zip(envelopes, results, strict=True):
-                    assert isinstance(result, Placed), result
-                    self.placed.append((envelope, result))
+                async with self._connected(url) as transport:
+                    await self._publish_some(HttpsBackend(transport), MANY if many else 1)
         except LedgerError as error:
             self.lost += 1
             self.why.append(error)
-        finally:
-            await backend.close()
+
+    async def _publish_some(self, backend: HttpsBackend, many: int) -> None:
+        for _ in self._answers():
+            envelopes = [self.envelope() for _ in range(many)]
+            results = await backend.append([one.entry for one in envelopes])
+            for envelope, result in zip(envelopes, results, strict=True):
+                assert isinstance(result, Placed), result
+                self.placed.append((envelope, result))
 
     async def _watch(self, url: str) -> None:
-        transport = await asyncio.to_thread(lambda: Place.find(self.home).transport(url=url))
-        async with transport:
-            try:
-                while not self.over:
-                    self.heads.append((await transport.get("/checkpoint", private=False)).body)
-                    await asyncio.sleep(LOOK_SECONDS)
-            except LedgerError as error:
-                self.why.append(error)
+        try:
+            while not self.over:
+                async with self._connected(url) as transport:
+                    for _ in self._answers():
+                        self.heads.append((await transport.get("/checkpoint", private=False)).body)
+                        await asyncio.sleep(LOOK_SECONDS)
+        except LedgerError as error:
+            self.why.append(error)
+
+    @asynccontextmanager
+    async def _connected(self, url: str) -> AsyncIterator[Transport]:
+        async with await asyncio.to_thread(lambda: Place.find(self.home).transport(url=url)) as transport:
+            yield transport
+
+    def _answers(self) -> Iterator[int]:
+        """Count the answers that one connection is to bring."""
+        return takewhile(lambda _: not self.over, count() if self.each is None else range(self.each))
 
     def moment(self) -> float:
         """Return how long to wait before the next kill, in seconds: anything from at once to longer than many commits."""
@@ -110,9 +126,9 @@ class Load:
 
     # -- what must hold ------------------------------------------------------------------------------------------
 
-    def check(self) -> int:
-        """Verify what lies on disk now, and all that was ever told. Return the size of the log."""
-        store = Store.open(Home(self.home).database, writable=False)
+    def check(self, log: Path | None = None) -> int:
+        """Verify what lies on disk now, in `log` or in the publishers' home, and all that was ever told. Return the size of the log."""
+        store = Store.open(Home(log or self.home).database, writable=False)
         try:
             return store.read_now(self._check)
         finally:

@@ -17,12 +17,17 @@ if TYPE_CHECKING:
     from tests.support.live import LiveNetwork
 
 SOME = 20
+EACH = 5
 
 
 @contextmanager
 def served_meanwhile(network: LiveNetwork) -> Iterator[Load]:
-    """Publish and read while the block runs and some more; then nobody was refused, and all that was acknowledged holds."""
-    load, begun, over = Load(network.home, network.network, "meanwhile"), threading.Event(), threading.Event()
+    """Publish and read while the block runs and some more; then nobody was refused, and all that was acknowledged holds.
+
+    They live in the home of a member who joined before, know what a member knows, and often connect anew.
+    """
+    home = asyncio.run(network.join("meanwhile"))
+    load, begun, over = Load(home, network.network, "meanwhile", EACH), threading.Event(), threading.Event()
 
     async def run() -> None:
         task = await load.until_killed(network.url, SOME)
@@ -43,6 +48,6 @@ def served_meanwhile(network: LiveNetwork) -> Iterator[Load]:
         finally:
             over.set()
         running.result()
-    assert load.why == []
+    assert load.why == [], [repr(one) for one in load.why]
     assert all(now > then for now, then in zip(after, before, strict=True))
-    load.check()
+    load.check(network.home)
