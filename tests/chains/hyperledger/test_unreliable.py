@@ -158,14 +158,17 @@ async def test_what_dies_or_hangs_in_mid_batch_loses_and_doubles_nothing(bench: 
 
 
 @pytest.mark.fabric_standin
-@pytest.mark.parametrize("kind", ["before", "after", "conflict"])
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [("before", {"phase": "submit"}), ("after", {"phase": "submit"}), ("conflict", {}), ("restart", {"ms": 100})],
+)
 async def test_a_transaction_that_is_dropped_or_conflicts_has_one_effect(
-    lone: Bench, standin: StandIn, things: list[bytes], kind: str
+    lone: Bench, standin: StandIn, things: list[bytes], kind: str, fields: dict[str, str | int]
 ) -> None:
     source = await lone.source()
     writing, _ = await lone.writing(source, patience=QUICK)
     for at in range(0, 30, 10):
-        await standin.strike(kind, **({} if kind == "conflict" else {"phase": "submit"}))
+        await standin.strike(kind, **fields)
         await writing.submit(things[at : at + 10])
     await settled(source, writing)
     assert await standing(source) == things[:30]
