@@ -16,6 +16,7 @@ from blockchain_adapters.directbackend import DirectBackend
 from blockchain_adapters.hometarget import HomeTarget
 from blockchain_adapters.hyperledger.bridge import Bridge
 from blockchain_adapters.hyperledger.connection import read_connection
+from blockchain_adapters.hyperledger.faults import NoChaincodeError
 from blockchain_adapters.hyperledger.identity import KEY_FILE, adopt_identity, read_identity
 from blockchain_adapters.hyperledger.java import find_jar, find_java
 from blockchain_adapters.hyperledger.mirroring import block_of, look, survey
@@ -23,10 +24,11 @@ from blockchain_adapters.hyperledger.paying import describe_payer
 from blockchain_adapters.hyperledger.peer import Profile
 from blockchain_adapters.hyperledger.source import FabricSource
 from blockchain_adapters.hyperledger.writer import Writer
+from blockchain_adapters.mirrorbackend import MirrorBackend
 from blockchain_adapters.mirroring import Terms
 from blockchain_adapters.opening import HomeWriting, open_log, pinned_network, unsettled
 from blockchain_adapters.submit import Pace
-from ledger.core.errors import UsageError
+from ledger.core.errors import LedgerError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,10 +110,17 @@ class HyperledgerScheme:
     shares_key: bool = True
 
     async def open(self, url: LedgerUrl, context: BackendContext) -> Backend:
-        """Return the log in the chaincode. Raises what keeps it from being read."""
+        """Return the log in the chaincode. Raises what keeps it from being read, NoChaincodeError for a name that the channel lacks."""
         network = pinned_network(context)
         source = await open_source(url, context, network)
-        return await open_log(source, context, network, partial(open_direct, source, network, context))
+        found = await open_log(source, context, network, partial(open_direct, source, network, context))
+        try:
+            if isinstance(found, MirrorBackend) and not await source.anchors():
+                await _require_chaincode(source)
+        except BaseException:
+            await found.close()
+            raise
+        return found
 
     async def order(self, url: LedgerUrl, context: BackendContext) -> dict[str, JSON]:
         """See OrderingScheme. Asks the peers how their channel begins, and the chaincode whether anybody may append."""
@@ -151,6 +160,16 @@ class HyperledgerScheme:
     def adopt(self, account: Path, home: Home) -> None:
         """See OrderingScheme: an identity, as `read_identity` takes it."""
         adopt_identity(account, home.keys / KEY_FILE)
+
+
+async def _require_chaincode(source: FabricSource) -> None:
+    """Raise NoChaincodeError when there is none: blocks without its events look the same as blocks before its first."""
+    try:
+        await Writer(source).standing()
+    except NoChaincodeError:
+        raise
+    except LedgerError:
+        return  # reading needs no chaincode that runs
 
 
 def open_direct(source: FabricSource, network: str, context: BackendContext, roots: Sequence[PlacedRoot] = ()) -> DirectBackend:

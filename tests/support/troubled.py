@@ -30,6 +30,7 @@ class Troubled:
         done = ledger_cli(self.home, "sync")
         assert done.returncode == 0, done.stderr
         self._wallet = (Home(self.home).keys / "fabric.id").read_bytes()
+        self._settings = Home(self.home).config.read_bytes()
 
     def status(self, **variables: str) -> dict[str, Any]:
         done = ledger_cli(self.home, "status", "-o", "json", **variables)
@@ -41,3 +42,4 @@ class Troubled:
         """Write the files as they were."""
         ledger_url(self.channel, self.folder)
         (Home(self.home).keys / "fabric.id").write_bytes(self._wallet)
+        Home(self.home).config.write_bytes(self._settings)

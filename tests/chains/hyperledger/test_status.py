@@ -41,6 +41,16 @@ def no_java(one: Troubled) -> dict[str, str]:
     return {"METALEDGER_JAVA_HOME": str(one.folder)}
 
 
+def clock(one: Troubled) -> dict[str, str]:
+    return {"METALEDGER_JAVA_HOME": str(one.folder / "ahead")}
+
+
+def chaincode(one: Troubled) -> dict[str, str]:
+    settings = Home(one.home).config
+    settings.write_text(settings.read_text().replace("chaincode=metaledger", "chaincode=other"))
+    return {}
+
+
 def nobody(one: Troubled) -> dict[str, str]:
     for part in [part for part in one.channel.parts if part.startswith("peer")]:
         one.channel.kill(part)
@@ -51,12 +61,21 @@ CASES: list[tuple[Callable[[Troubled], dict[str, str]], str, str]] = [
     (authority, "bad-source", "TLS CA certificate of its organisation"),
     (organisation, "not-allowed", "Check the MSP id"),
     (no_java, "missing-java", "Install a Java runtime"),
+    (clock, "wrong-clock", "Set this machine's clock, or the peer's"),
+    (chaincode, "not-found", "docs/hyperledger.md says how to deploy it"),
     (nobody, "unreachable", "Check the peer's address"),
 ]
 
 
-async def test_who_writes_is_shown_and_what_keeps_a_home_from_its_channel_is_named(network: FabricNetwork, tmp_path: Path) -> None:
+@pytest.mark.faketime
+async def test_who_writes_is_shown_and_what_keeps_a_home_from_its_channel_is_named(
+    network: FabricNetwork, tmp_path: Path, parts: tuple[Path, Path]
+) -> None:
     home = Troubled(network, tmp_path)
+    ahead = tmp_path / "ahead" / "bin" / "java"
+    ahead.parent.mkdir(parents=True)
+    ahead.write_text(f'#!/bin/sh\nexec faketime -f +3600s "{parts[0]}" "$@"\n')
+    ahead.chmod(0o755)
     status = home.status()
     assert status["state"] == "ok"
     account = status["account"]
