@@ -117,7 +117,7 @@ class Tally:
     known: bool = False
 
     def leave_out(self, tier: str, reason: str) -> None:
-        """Count one test of `tier` that does not run for `reason`."""
+        """Count one test of `tier` that does not run for `reason`; the tier itself did not run only if none of its tests did."""
         self.missing[tier] = (self.missing.get(tier, (0, ""))[0] + 1, reason)
         self.known = True
 
@@ -164,8 +164,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         else:
             kept.append(item)
             tally.selected.update(names)
-        for name, reason in lacking.items():
-            tally.leave_out(name, reason)
+        for name in names if lacking else ():
+            tally.leave_out(name, lacking.get(name) or f"its tests need {', '.join(lacking)} too")
     if left:
         config.hook.pytest_deselected(items=left)
         items[:] = kept
@@ -205,7 +205,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.section("tiers")
     line("ran: " + (", ".join(f"{name} {tally.selected[name]}" for name in TIERS if tally.selected[name]) or "none"))
     for name in TIERS:
-        if name in tally.missing:
+        if name in tally.missing and not tally.selected[name]:
             count, reason = tally.missing[name]
             line(f"did not run: {name} ({count} tests): {reason}")
         elif TIERS[name].command and not tally.selected[name]:

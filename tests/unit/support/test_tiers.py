@@ -80,6 +80,19 @@ def test_a_missing_tier_fails_in_ci_only(suite: Path, workers: list[str]) -> Non
     assert run(suite, *workers, "tests/unit", ci=True)[0] == 0
 
 
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]])
+def test_a_tier_whose_tests_all_lack_another_did_not_run(suite: Path, workers: list[str]) -> None:
+    (suite / "conftest.py").write_text(MISSING)
+    path = suite / "tests" / "unit" / "test_two.py"
+    path.write_text("import pytest\n@pytest.mark.go\n@pytest.mark.strace\ndef test_two(): raise RuntimeError\n")
+    code, out = run(suite, *workers, ci=True)
+    assert code == 1, out
+    assert "did not run: strace (1 tests): its tests need go too" in out
+    assert "CI requires the tier strace" in out
+    assert "did not run: unit" not in out
+
+
 def test_everything_that_a_test_lacks_is_named(suite: Path) -> None:
     """Else a machine without Go hides that it has no Java either."""
     (suite / "conftest.py").write_text(MISSING)
