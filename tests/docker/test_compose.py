@@ -100,6 +100,9 @@ def test_up_makes_a_network_that_outlives_down(project: Project) -> None:
         "node-1": project.settings["NODE_1_ADDRESS"],
         "node-2": project.settings["NODE_2_ADDRESS"],
     }
+    for service in project.addresses():
+        (found,) = json.loads(project.engine.docker("inspect", project("ps", "--quiet", service).strip()))
+        assert (found["HostConfig"]["ReadonlyRootfs"], found["Config"]["User"]) == (True, "65532:65532")
     project.cli("master", "publish", "policy", "-", typed='{"site": {"id": "oslo", "name": "Oslo"}}')
     network = json.loads(project.cli("master", "status", "-o", "json"))["network"]
     project("down", "--timeout", "30")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import dataclasses
+import json
 import re
 import threading
 import urllib.error
@@ -122,7 +123,7 @@ def encrypt(home: Path) -> None:
     store = KeyStore(Home(home).keys)
     for name in store.names():
         write_file(store.path(name), encode_key(store.load(name), PASSPHRASE.encode()))
-    configure(home, passphrase=PASSPHRASE, log_level="debug")
+    configure(home, passphrase=PASSPHRASE, log_level="debug", metrics_listen="127.0.0.1:0")
 
 
 @pytest.fixture
@@ -188,7 +189,8 @@ def test_nothing_that_is_shown_holds_a_secret(master: Server, tmp_path: Path) ->
     argv.start()
     line, access, node_home = commands(shown, master, tmp_path)
     home = Home(master.home)
-    visitor = Visitor(master.url, client_context(home.ca_file.read_bytes()), shown)
+    context = client_context(home.ca_file.read_bytes())
+    visitor = Visitor(master.url, context, shown)
     member = KeyStore(home.keys, PASSPHRASE.encode()).load("member")
     knock(visitor, access, line, base64.b64encode(member.seed).decode())
     site = Site(str(load_settings(master.home, {}, {}).network), "master")
@@ -201,6 +203,7 @@ def test_nothing_that_is_shown_holds_a_secret(master: Server, tmp_path: Path) ->
     master.restart()
     assert visitor.spend(assertion) == 401
     listen = (master.home / "listen.json").read_text()
+    assert Visitor(f"https://{json.loads(listen)['metrics']}", context, shown).ask("/metrics") == 200
     node.stop()
     master.stop()
     argv.over.set()
