@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ledger.core.root import LogKey
 from ledger.core.trust import (
+    BadSource,
     Taken,
     Verdict,
 )
@@ -20,6 +21,12 @@ def kinds(node: Node) -> list[type[Verdict]]:
     found = [type(verdict) for verdict in node.verdicts]
     node.verdicts.clear()
     return found
+
+
+def finding(verdict: Verdict) -> str:
+    """Return what a bad source was found to do."""
+    assert isinstance(verdict, BadSource), verdict
+    return verdict.evidence.finding
 
 
 def joined(master: Master, time: int = 100) -> Node:

@@ -8,7 +8,7 @@ from ledger.core.checkpoint import Checkpoint
 from ledger.core.errors import BadSourceError
 from ledger.core.note import CLOCK_KIND, Line, Note, VerifierKey, clock_line, log_line, parse_note
 from ledger.core.root import LogKey
-from ledger.core.trust import judge_good
+from ledger.core.trust import Finding, judge_good
 from ledger.core.trust.tenure import Tenure, tenures
 from tests.property.trust.simulator import ORIGIN, Master, clock_key, log_key, sign_note, signer, witness_key
 
@@ -18,9 +18,21 @@ def master() -> Master:
     return Master.create().add("a", "b")
 
 
+NAMED = {
+    "at most 16384 bytes": Finding.NO_CHECKPOINT,
+    "three lines": Finding.NO_CHECKPOINT,
+    "no root is known": Finding.NO_KNOWN_ROOT,
+    "another origin": Finding.OTHER_NETWORK,
+    "is not a signature": Finding.BAD_LINE,
+    "no log key": Finding.WRONG_KEY,
+    "fewer than": Finding.TOO_FEW_WITNESSES,
+}
+
+
 def refuse(master: Master, raw: bytes, reason: str) -> None:
-    with pytest.raises(BadSourceError, match=reason):
+    with pytest.raises(BadSourceError, match=reason) as refused:
         judge_good(raw, master.tree.roots())
+    assert refused.value.context["finding"] == next(name for words, name in NAMED.items() if reason.startswith(words))
 
 
 def test_note_of_an_open_log_key_is_good(master: Master) -> None:

@@ -6,8 +6,22 @@ import json
 
 import pytest
 
-from ledger.core.errors import CorruptError, NotFoundError, UsageError
-from ledger.core.trust import Alarm, AlarmKind, EndedAlarm, Evidence, Origin, TreeHash, TrustState, Way, WentBack, keep_own, take_other
+from ledger.core.errors import CorruptError, LedgerError, NotFoundError, UsageError
+from ledger.core.trust import (
+    Alarm,
+    AlarmKind,
+    EndedAlarm,
+    Evidence,
+    Finding,
+    Origin,
+    TreeHash,
+    TrustState,
+    Way,
+    WentBack,
+    finding_of,
+    keep_own,
+    take_other,
+)
 from ledger.core.trust.clocks import ClockHistory, Stamp
 
 EVIDENCE = Evidence(
@@ -37,6 +51,21 @@ def test_state_is_the_same_after_storing() -> None:
         text = state.to_json()
         assert TrustState.from_json(text) == state
         assert TrustState.from_json(text).to_json() == text
+
+
+def test_state_of_a_program_that_gave_no_findings_is_read() -> None:
+    members = json.loads(full_state().to_json())
+    for one in (*members["alarms"], *(ended["alarm"] for ended in members["ended"])):
+        assert one["evidence"].pop("finding") == ""
+    assert TrustState.from_json(json.dumps(members)) == full_state()
+
+
+def test_finding_that_is_none_counts_as_what_it_would_have_been() -> None:
+    told = LedgerError("the server says so", finding="compression-bomb")
+    forged = LedgerError("the server says so", finding="\x1b[2Jall-is-well")
+    assert finding_of(told, Finding.OTHER_ENTRIES) is Finding.COMPRESSION_BOMB
+    for one in (forged, LedgerError("it says nothing"), LedgerError("it says a number", finding=5)):
+        assert finding_of(one, Finding.OTHER_ENTRIES) is Finding.OTHER_ENTRIES
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"network":"x"}', "[" * 100_000])

@@ -13,6 +13,7 @@ from ledger.core.trust import (
     Behind,
     Fetch,
     FetchAll,
+    Finding,
     NeedRoot,
     SplitView,
     Taken,
@@ -33,7 +34,7 @@ from tests.property.trust.simulator import (
     sign_note,
     signer,
 )
-from tests.unit.core.trust.scenes import continued, joined, kinds
+from tests.unit.core.trust.scenes import continued, finding, joined, kinds
 
 
 @pytest.fixture
@@ -75,9 +76,9 @@ def test_split_view_ends_when_the_operator_keeps_his_own(master: Master) -> None
     assert not node.state.stopped
     (ended,) = node.state.ended
     assert (ended.alarm, ended.way, ended.by, ended.at) == (alarm, Way.OPERATOR_KEPT_OWN, "anna: the fork is a thief's", 55)
-    assert isinstance(node.hear(fork), BadSource)
+    assert finding(node.hear(fork)) == Finding.REFUSED_TREE
     fork.add("more").sign(300)
-    assert isinstance(node.hear(fork), BadSource)
+    assert finding(node.hear(fork)) == Finding.REFUSED_TREE
     assert not node.state.stopped
     master.add("d").sign(300)
     assert node.hear(master) == Taken(5)
@@ -88,10 +89,9 @@ def test_split_view_ends_when_the_operator_begins_afresh_with_the_other(master: 
     fresh = Node(master.network)
     fresh.state = take_other(node.state, node.state.alarms[0].name, "anna", 55)
     assert fresh.state.ended[0].way is Way.OPERATOR_TOOK_OTHER
-    verdict = fresh.hear(master)
-    assert isinstance(verdict, BadSource)
+    assert finding(fresh.hear(master)) == Finding.REFUSED_TREE
     master.add("d").sign(300)
-    assert isinstance(fresh.hear(master), BadSource)
+    assert finding(fresh.hear(master)) == Finding.REFUSED_TREE
     assert fresh.hear(fork) == Taken(6)
 
 
@@ -189,7 +189,7 @@ def test_continues_that_does_not_stand_at_its_size_is_a_bad_source(master: Maste
         fork = master.fork(4)
         fork.change_root(order={"type": "log", "continues": wrong}).add("d", "e")
         fork.sign(200)
-        assert isinstance(node.hear(fork), BadSource)
+        assert finding(node.hear(fork)) == Finding.MISPLACED_ROOT
         assert node.tree.size == 4
 
 
