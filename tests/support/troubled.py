@@ -34,7 +34,7 @@ class Troubled:
 
     def status(self, **variables: str) -> dict[str, Any]:
         done = ledger_cli(self.home, "status", "-o", "json", **variables)
-        assert done.returncode in (0, 4, 5), done.stderr
+        assert done.returncode in (0, 4, 5), (done.returncode, done.stdout, done.stderr)
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 
