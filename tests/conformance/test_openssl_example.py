@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -75,8 +76,9 @@ def test_openssl_names_are_ours(work: Path, envelope: Envelope) -> None:
     assert rebuild_envelope(envelope.entry).entry == envelope.entry
 
 
-def test_openssl_entry_is_in_force_where_its_key_may_write(work: Path, envelope: Envelope) -> None:
-    """The page's network does not exist, so one is made around the key, and the page's commands run again for it."""
+def test_openssl_entry_is_in_force_where_its_key_may_write(work: Path, envelope: Envelope, tmp_path: Path) -> None:
+    """The page's network does not exist, so one is made around the key, and the page's commands run again for it, elsewhere."""
+    work = shutil.copytree(work, tmp_path / "again")
     author = PublicKey.parse((work / "key.txt").read_text().strip())
     network, state = network_with(author, work / "key.pem")
     script = re.sub(r"^network=.*$", f"network={network}", "".join(COMMANDS), flags=re.MULTILINE)

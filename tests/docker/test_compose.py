@@ -15,7 +15,7 @@ import pytest
 
 from tests.docker.bases import cache_directory, exclusively
 from tests.docker.images import IMAGE, ROOT
-from tests.support.ports import free_port
+from tests.support.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +85,8 @@ def project(engine: Engine, tmp_path: Path) -> Iterator[Project]:
     shutil.copyfile(compose_plugin(tmp_path), plugins / "docker-compose")
     (plugins / "docker-compose").chmod(0o755)
     names = ("MASTER_ADDRESS", "NODE_1_ADDRESS", "NODE_2_ADDRESS")
-    project = Project(engine, {**{name: f"127.0.0.1:{free_port()}" for name in names}, "METALEDGER_LOG_LEVEL": "debug"})
+    addresses = {name: f"127.0.0.1:{port}" for name, port in zip(names, free_ports(3), strict=True)}
+    project = Project(engine, {**addresses, "METALEDGER_LOG_LEVEL": "debug"})
     try:
         yield project
     finally:

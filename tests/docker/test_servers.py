@@ -11,7 +11,7 @@ import pytest
 
 from tests.docker.engine import EngineError
 from tests.docker.images import IMAGE
-from tests.support.ports import free_port
+from tests.support.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +64,9 @@ class Container:
 
 @pytest.fixture
 def servers(engine: Engine) -> Iterator[tuple[Container, Container, Container]]:
-    master, first, second = (Container(engine, name, free_port()) for name in ("ml-master", "ml-node-1", "ml-node-2"))
+    master, first, second = (
+        Container(engine, name, port) for name, port in zip(("ml-master", "ml-node-1", "ml-node-2"), free_ports(3), strict=True)
+    )
     try:
         master.start("run", "master", "--create", "demo", share="ml-invites")
         for node in (first, second):

@@ -12,7 +12,6 @@ import hmac
 import json
 import os
 import shutil
-import socket
 import subprocess
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from blockchain_adapters.ethereum.rpc import Provider, quantity
 from ledger.core.errors import LedgerError
 from ledger.home.clock import SystemClock
 from tests.support.chain_tools import geth
+from tests.support.ports import free_ports
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -55,15 +55,6 @@ def make_genesis(program: str) -> dict[str, Any]:
     for name in UNSCHEDULED:
         genesis.pop(name, None)
     return genesis
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that are free now."""
-    found = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in found]
-    for one in found:
-        one.close()
-    return ports
 
 
 class Geth:

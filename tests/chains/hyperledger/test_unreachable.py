@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from blockchain_adapters.hyperledger.faults import PeerDownError, TimeUpError, W
 from blockchain_adapters.hyperledger.peer import Endorsed, Peer
 from ledger.core.errors import UsageError
 from tests.support.fabric_identity import lone_profile, self_made
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -29,11 +29,6 @@ CALLS: dict[str, Callable[[Peer], Awaitable[object]]] = {
     "height": lambda peer: peer.height(),
     "blocks": lambda peer: peer.blocks(0, 5.0),
 }
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
 
 
 @pytest.mark.parametrize("call", sorted(CALLS))

@@ -249,7 +249,7 @@ async def test_smaller_tree_with_a_later_time_is_a_rollback_until_a_root_drops_t
 
 
 async def test_smaller_tree_that_was_once_true_is_only_behind(stage: Stage) -> None:
-    old = stage.log.note()
+    _, _, old = stage.liar.answer("/checkpoint")
     later = stage.log.fork().sites("later")
     stage.liar.honest(later)
     assert (await stage.sync())["size"] == later.size
@@ -307,7 +307,7 @@ async def test_void_entries_are_passed_over_told_and_kept(stage: Stage) -> None:
         assert any(line.startswith(f"logged: entry {index.removeprefix('void-')},") for line in said), said
     status = await stage.status()
     assert (status["void"]["count"] - before, status["void"]["last"]["index"], status["alarms"]) == (6, log.size + 5, [])
-    names = {one["site"]["name"] for one in (await stage.read("/v1/policies?kind=site"))["policies"]}
+    names = {one["site"].get("name") for one in (await stage.read("/v1/policies?kind=site"))["policies"]}
     assert "true" in names
     assert names.isdisjoint({"forged", "stranger", "elsewhere"})
     told = stage.node.events("void-entries")[-1]
@@ -358,7 +358,7 @@ async def test_unknown_fold_stops_there_and_what_is_held_is_served_as_stale(own_
     assert (status["size"], status["ready"]) == (size, False)
     answer = await stage.read("/v1/policies?kind=site")
     assert (answer["stale"], "fold 2" in answer["remark"]) == (True, True)
-    assert {one["site"]["name"] for one in answer["policies"]} >= {f"before-{number}" for number in range(4)}
+    assert {one["site"].get("name") for one in answer["policies"]} >= {f"before-{number}" for number in range(4)}
 
 
 async def test_whole_log_of_another_network_is_refused_by_a_node_that_holds_nothing(victims: Victims, fresh_stage: Stage) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tests.support.fabric.shape import CHANNEL
-from tests.support.ports import free_port
+from tests.support.ports import free_ports
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +55,7 @@ class Layout:
     @classmethod
     def make(cls, folder: Path, plan: Plan) -> Layout:
         """Choose the ports."""
-        free = ports(3 * (plan.orderers + plan.organisations))
+        free = free_ports(3 * (plan.orderers + plan.organisations))
         nodes = [Ports(*free[at : at + 3]) for at in range(0, len(free), 3)]
         return cls(folder, plan, nodes[: plan.orderers], nodes[plan.orderers :])
 
@@ -89,14 +89,6 @@ class Layout:
     def orderer_tls(self, number: int) -> Path:
         """Return the folder of an orderer's TLS certificate, key and authority."""
         return self.folder / ORDERERS / "orderers" / f"o{number}.orderer.test" / "tls"
-
-
-def ports(count: int) -> list[int]:
-    """Return ports that are free now, no two the same."""
-    found: set[int] = set()
-    while len(found) < count:
-        found.add(free_port())
-    return list(found)
 
 
 def _put(path: Path, content: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from tests.support.fabric.shape import CHAINCODE, CHANNEL, MSP, POLICY, WRITER
 from tests.support.go_tools import CHAINCODE as PROGRAM
 from tests.support.go_tools import FABRIC_PEER, GoToolError, built, built_path
 from tests.support.java_bridge import missing_bridge
-from tests.support.ports import free_port
+from tests.support.ports import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -88,7 +88,7 @@ class StandIn(Processes):
         await asyncio.to_thread(self._run, "material", str(self._material))
         if fresh:
             self.add_user(WRITER)
-        serves, port, self._control = free_port(), free_port(), free_port()
+        serves, port, self._control = free_ports(3)
         environment = {"CHAINCODE_ID": f"{CHAINCODE}:1", "CHAINCODE_SERVER_ADDRESS": f"{HOST}:{serves}"}
         self._add("chaincode0", [str(built(PROGRAM))], serves, environment)
         places = ["-dir", str(self._folder / "chain"), "-material", str(self._material), "-chaincode", f"{HOST}:{serves}"]
