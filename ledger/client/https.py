@@ -10,6 +10,7 @@ import asyncio
 import base64
 import binascii
 import random
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +21,14 @@ from ledger.core.canonical import is_hex64
 from ledger.core.checkpoint import parse_checkpoint
 from ledger.core.envelope import parse_envelope
 from ledger.core.errors import (
-    AuthenticationError,
     BusyError,
+    ConflictError,
     FormatError,
-    InternalError,
     LedgerError,
+    NotAllowedError,
     NotFoundError,
     OutcomeUnknown,
+    SchemaMismatchError,
     SignatureError,
     SizeMismatchError,
     UnavailableError,
@@ -41,7 +43,7 @@ from .sse import Event, Parser
 from .transport import error_from_problem, parse_object
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
     from .bodies import Reply
     from .transport import Transport
@@ -51,7 +53,7 @@ JSON_LINES = "application/jsonl"
 NOTE = "text/plain"
 PACKED: Mapping[str, str] = {"Accept-Encoding": "zstd"}
 PATIENCE_SECONDS = 30.0
-NO_VERDICTS = (AuthenticationError, UnavailableError, InternalError)  # what says nothing of a statement itself
+VERDICTS = (ConflictError, NotAllowedError, SchemaMismatchError, SignatureError)  # what only who judged the statement itself can say
 
 
 class HttpsBackend:
@@ -133,8 +135,9 @@ class HttpsBackend:
         """Send entries in requests that fit the limits.
 
         A push-back (503 with Retry-After) is waited out for half a minute. A lost answer is sent once
-        more: a log answers a statement that it has with its first placement. If that brings no answer
-        either, whatever the reason, `OutcomeUnknown` names the digest of the first statement of the request.
+        more: a log answers a statement that it has with its first placement. If that brings neither this
+        nor a verdict on the statement, whatever it brings, `OutcomeUnknown` names the digest of the first
+        statement of the request; so it does when a request fails and others before it were answered.
         """
         checked = [refusal(envelope) for envelope in envelopes]
         good = [envelope for envelope, refused in zip(envelopes, checked, strict=True) if refused is None]
@@ -143,7 +146,10 @@ class HttpsBackend:
             results = await self._send(good, {"If-Match": f'"{expected_size}"'})
         else:
             for batch in batches(good):
-                results += await self._send(batch, {})
+                try:
+                    results += await self._send(batch, {})
+                except LedgerError as error:
+                    raise (_still_unknown(error, batch) if results else error) from error
         answers = iter(results)
         return [next(answers) if refused is None else refused for refused in checked]
 
@@ -163,7 +169,7 @@ class HttpsBackend:
                     raise _still_unknown(lost or error, batch) from error
                 lost = error
             else:
-                if lost is not None and any(isinstance(one, Refused) and isinstance(one.error, NO_VERDICTS) for one in answers):
+                if lost is not None and any(isinstance(one, Refused) and not isinstance(one.error, VERDICTS) for one in answers):
                     raise _still_unknown(lost, batch) from lost
                 return answers
 
@@ -174,14 +180,16 @@ class HttpsBackend:
             raise
         except LedgerError as error:
             return Refused(error)
-        return placed(parse_object(reply.body))
+        with _readable():
+            return placed(parse_object(reply.body))
 
     async def _send_many(self, batch: Sequence[bytes], headers: dict[str, str]) -> list[Placed | Refused]:
         reply = self._count(await self.transport.post("/v1/entries", b"\n".join(batch) + b"\n", JSON_LINES, headers=headers))
-        lines = [parse_object(line) for line in reply.body.splitlines() if line]
-        if len(lines) != len(batch):
-            raise FormatError(f"sent {len(batch)} entries, got {len(lines)} answers")
-        return [result_of(line) for line in lines]
+        with _readable():
+            lines = [parse_object(line) for line in reply.body.splitlines() if line]
+            if len(lines) != len(batch):
+                raise FormatError(f"sent {len(batch)} entries, got {len(lines)} answers")
+            return [result_of(line) for line in lines]
 
     async def watch(self, start: int) -> AsyncIterator[LogEvent]:
         """Yield entries and heads from `start` on: pushed while the stream holds, polled while it does not."""
@@ -251,6 +259,15 @@ def refusal(entry: bytes) -> Refused | None:
     except FormatError as error:
         return Refused(error)
     return None
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Take an answer to a publish that cannot be read for none: it says that the request arrived, and nothing of what was done."""
+    try:
+        yield
+    except FormatError as error:
+        raise OutcomeUnknown(error.message, operation="/v1/entries") from error
 
 
 def _still_unknown(lost: LedgerError, batch: Sequence[bytes]) -> OutcomeUnknown:

@@ -22,7 +22,7 @@ from ledger.client.sync import Syncer
 from ledger.client.transport import Transport
 from ledger.core.backend import Refused
 from ledger.core.canonical import format_time
-from ledger.core.errors import AuthenticationError, NotAllowedError, NotFoundError, UsageError
+from ledger.core.errors import AuthenticationError, LedgerError, NotAllowedError, NotFoundError, OutcomeUnknown, UsageError
 from ledger.core.statement import derive_id
 from ledger.engine.replica import Replica
 from ledger.engine.signing import placed_roots
@@ -129,24 +129,29 @@ class _Joining:
         context = client_context(ca)
         assertions = KeyAssertions(self._token.key, self._token.ledger, self._clock)
         invited = Transport(self._token.url, context=context, assertions=assertions)
-        refusal = "it let one in already"
+        refusal: LedgerError | None = None
         async with invited:
             try:
                 source = HttpsBackend(invited)
                 await syncer.step(source, self._token.url, progress=progress)
                 if not await syncer.replica.store.read(lambda snapshot: is_member(snapshot, key)):
                     await self._become_member(syncer, source, key)
-            except AuthenticationError as error:
-                # The invite is spent: by this very key, when an earlier join stopped half way; the next step tells.
-                refusal = error.message
+            except (AuthenticationError, OutcomeUnknown) as error:
+                # The invite is spent: by this very key, when an earlier join stopped half way or an answer was lost; the next step tells.
+                refusal = error
         own = Transport(self._token.url, context=context, assertions=KeyAssertions(key, self._token.ledger, self._clock))
         async with own:
             try:
                 await syncer.step(HttpsBackend(own), self._token.url)
-            except AuthenticationError as error:
+                member = await syncer.replica.store.read(lambda snapshot: member_of(snapshot, key))
+            except (AuthenticationError, NotFoundError) as error:
+                if isinstance(refusal, OutcomeUnknown):
+                    raise refusal from error
+                if isinstance(error, NotFoundError):
+                    raise
+                why = "it let one in already" if refusal is None else refusal.message
                 advice = "Ask an admin for a new one."
-                raise NotAllowedError(f"the invite was used, revoked or has expired ({refusal})", advice=advice) from error
-            member = await syncer.replica.store.read(lambda snapshot: member_of(snapshot, key))
+                raise NotAllowedError(f"the invite was used, revoked or has expired ({why})", advice=advice) from error
             hosts = list(dict.fromkeys([*self._hosts, *LOCAL_HOSTS]))
             await obtain_certificate(own, self._home, str(member.content["name"]), hosts)
             return member, own.server

@@ -14,7 +14,7 @@ import aiohttp
 
 from ledger.client.bodies import Reply, read_body
 from ledger.client.peer import AwayError, DistrustedError
-from ledger.core.errors import OutcomeUnknown, UnreachableError
+from ledger.core.errors import InvalidError, OutcomeUnknown, UnreachableError
 
 if TYPE_CHECKING:
     import ssl
@@ -69,6 +69,7 @@ class Wire:
         """Return the answer, whatever its status.
 
         Raises DistrustedError, AwayError (nothing was sent), OutcomeUnknown for a POST, UnreachableError for a GET without an answer.
+        An answer to a POST that cannot be read is none; to a GET it is the FormatError or TooLargeError of `read_body`.
         """
         try:
             async with self._session.request(method, self._base + path, headers=headers, data=body, allow_redirects=False) as response:
@@ -80,6 +81,12 @@ class Wire:
             raise AwayError(UnreachableError(f"cannot connect to {self._base}: {error.strerror or error}")) from error
         except aiohttp.ConnectionTimeoutError as error:
             raise AwayError(UnreachableError(f"cannot connect to {self._base}: no answer within {CONNECT_SECONDS:.0f} s")) from error
+        except InvalidError as error:
+            if method != "POST":
+                raise
+            unknown = OutcomeUnknown(error.message, operation=path)
+            unknown.context = {**error.context, **unknown.context}
+            raise unknown from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if method == "POST":
                 raise OutcomeUnknown(f"{self._base} did not answer: {_words(error)}", operation=path) from error

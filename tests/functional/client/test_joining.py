@@ -13,9 +13,10 @@ from auth.join import parse_join_token
 from auth.keystore import KeyStore, generate_key
 from auth.pki import CertificateAuthority, common_name, load_chain
 from ledger.client.joining import join_home
-from ledger.core.errors import LedgerError, NotAllowedError, UnreachableError, UsageError, VerificationError
+from ledger.core.errors import LedgerError, NotAllowedError, OutcomeUnknown, UnreachableError, UsageError, VerificationError
 from ledger.home.home import Home
 from tests.support.live import LiveNetwork, content_of, open_client
+from tests.support.lossy import losing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,6 +74,28 @@ async def test_join_that_stopped_half_way_is_taken_up_again(live_network: LiveNe
     joined = await join_home(home.path, line)
     assert joined.name == "interrupted"
     assert home.certificate_file.exists()
+
+
+@pytest.mark.parametrize(("passes", "lost"), [((True,), [201]), ((True, True), [201, 401]), ((False,), [None])])
+async def test_answer_that_is_lost_while_joining_stops_nobody(
+    live_network: LiveNetwork, tmp_path: Path, passes: tuple[bool, ...], lost: list[int | None]
+) -> None:
+    """The statement stands, and the invite is spent by it when it is sent once more; or it never arrived."""
+    name = f"lossy-{len(passes)}-{passes[0]}".lower()
+    token = parse_join_token(await invite(live_network, name))
+    async with losing(live_network, "/v1/entries", *passes) as way:
+        joined = await join_home(tmp_path / "home", replace(token, url=way.url).encode())
+    assert (joined.name, way.lost) == (name, lost)
+
+
+async def test_join_whose_statement_never_arrives_is_unknown_and_is_taken_up_again(live_network: LiveNetwork, tmp_path: Path) -> None:
+    token = parse_join_token(await invite(live_network, "unheard"))
+    async with losing(live_network, "/v1/entries", False, False) as way:
+        line = replace(token, url=way.url).encode()
+        with pytest.raises(OutcomeUnknown):
+            await join_home(tmp_path / "home", line)
+        assert not Home(tmp_path / "home").config.exists()
+        assert (await join_home(tmp_path / "home", line)).name == "unheard"
 
 
 @pytest.mark.parametrize("lie", ["ca", "ledger", "key", "url"])

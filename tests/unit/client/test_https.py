@@ -20,12 +20,14 @@ from ledger.core.errors import (
     AuthenticationError,
     BusyError,
     ConflictError,
+    ForkRiskError,
     FormatError,
     InternalError,
     LedgerError,
     NotFoundError,
     NotReadyError,
     OutcomeUnknown,
+    TooLargeError,
     UnreachableError,
 )
 from ledger.core.limits import LIMITS
@@ -110,6 +112,11 @@ async def test_a_lost_answer_is_asked_for_once_more_and_then_named() -> None:
         BusyError("full", retry_after=60.0),
         AuthenticationError("the token expired"),
         InternalError("a bug"),
+        ForkRiskError("the master is on an old backup now"),
+        FormatError("a page of a proxy"),
+        TooLargeError("413 of a proxy"),
+        NotFoundError("404 of a proxy"),
+        LedgerError("anything"),
     ],
 )
 @pytest.mark.parametrize("count", [1, 2])
@@ -145,9 +152,29 @@ async def test_answers_to_many_are_matched_line_by_line() -> None:
     assert isinstance(third, Placed)
     assert isinstance(second, Refused)
     assert isinstance(second.error, ConflictError)
-    https, _ = backend(ANSWER + b"\n")
-    with pytest.raises(FormatError, match="sent 3 entries, got 1 answers"):
+
+
+@pytest.mark.parametrize("junk", [ANSWER + b"\n", b"", b"{", b"<html>"])
+async def test_an_answer_that_cannot_be_read_is_a_lost_one(junk: bytes) -> None:
+    https, fake = backend(junk, b"\n".join([ANSWER] * 3))
+    assert len(await https.append(ENTRIES)) == len(ENTRIES)
+    https, fake = backend(junk, junk)
+    with pytest.raises(OutcomeUnknown) as raised:
         await https.append(ENTRIES)
+    assert (raised.value.operation, len(fake.asked)) == (parse_envelope(ENTRIES[0]).statement.digest, 2)
+    https, _ = backend(b"<html>", ANSWER)
+    assert isinstance((await https.append(ENTRIES[:1]))[0], Placed)
+
+
+async def test_a_request_that_fails_after_another_was_answered_is_unknown() -> None:
+    """More than one request holds: what the first one placed is not forgotten by what the second one met."""
+    entries = ENTRIES * 400
+    https, _ = backend(b"\n".join([ANSWER] * LIMITS.request_entries), UnreachableError("gone"))
+    with pytest.raises(OutcomeUnknown, match="gone"):
+        await https.append(entries)
+    https, _ = backend(UnreachableError("gone"))
+    with pytest.raises(UnreachableError):
+        await https.append(entries)
 
 
 @pytest.mark.parametrize("answer", [{}, {"index": "7", "digest": "d", "receipt": "r"}, {"index": True, "digest": "d", "receipt": "r"}])
