@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 from typing import TYPE_CHECKING
 
-from ledger.http.service import run_service, stop_signals
+from ledger.http.service import run_service, stop_signals, until_stopped
 from master.app import open_master
 
 if TYPE_CHECKING:
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from ledger.home.home import Home
     from ledger.home.settings import Settings
     from ledger.http.service import Bound, World
-    from master.app import Master
 
 
 def run_master(home: Home, settings: Settings, *, started: Callable[[Bound], None] | None = None) -> None:
@@ -35,20 +33,7 @@ async def serve(home: Home, settings: Settings, world: World, *, started: Callab
             gc.freeze()
             if started is not None:
                 started(bound)
-            await until_stopped(stopping, master)
+            await until_stopped(stopping, master.sequencer.lost())  # what cannot acknowledge does not stay half alive
             world.log.event("stopping", drain=settings.drain)
         finally:
             await master.stop()
-
-
-async def until_stopped(stopping: asyncio.Event, master: Master) -> None:
-    """Wait for a signal. Raises when the signing process ends or stops by itself: what cannot acknowledge does not stay half alive."""
-    lost = asyncio.create_task(master.sequencer.lost())
-    signalled = asyncio.create_task(stopping.wait())
-    try:
-        await asyncio.wait((lost, signalled), return_when=asyncio.FIRST_COMPLETED)
-        if not signalled.done():
-            raise lost.result()
-    finally:
-        lost.cancel()
-        signalled.cancel()

@@ -62,7 +62,7 @@ class Forgetful(Protocol):
 class Silent:
     """An Observer that nobody listens to: a command's own answer says what happened."""
 
-    def event(self, name: str, **facts: object) -> None:
+    def event(self, name: str, /, **facts: object) -> None:
         """See Observer."""
 
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ledger.client.wire import Wire
 
 RENEW_BEFORE_SECONDS = 30.0
+DEEPEST = 16  # levels of a member of a problem
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
@@ -309,8 +310,16 @@ def error_from_problem(problem: Mapping[str, Any], status: int, retry_after: str
     reserved = {"type", "title", "status", "code", "detail", "advice", "message", "instance"}
     advice = problem.get("advice")
     error = cls(detail, advice=str(advice) if advice else None)
-    error.context = {name: value for name, value in problem.items() if name not in reserved and name.isidentifier()}
+    error.context = {
+        name: value for name, value in problem.items() if name not in reserved and name.isidentifier() and _is_shallow(value, DEEPEST)
+    }
     return error
+
+
+def _is_shallow(value: object, levels: int) -> bool:
+    """Tell whether a JSON value is nested in so many levels at most: what is kept of an answer is written again, which has bounds."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels > 0 and all(_is_shallow(one, levels - 1) for one in inner)
 
 
 def _seconds(retry_after: str | None) -> float:

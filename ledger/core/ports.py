@@ -36,6 +36,6 @@ class Signer(Protocol):
 class Observer(Protocol):
     """Hears what the engine did; metrics and logs hang here. Must not raise or block."""
 
-    def event(self, name: str, **facts: object) -> None:
+    def event(self, name: str, /, **facts: object) -> None:
         """Record that `name` happened."""
         ...

@@ -11,6 +11,7 @@ import logging
 import re
 import traceback
 from datetime import UTC, datetime
+from types import NoneType
 from typing import TYPE_CHECKING, BinaryIO
 
 import orjson
@@ -18,11 +19,14 @@ import orjson
 from ledger.core.errors import LedgerError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ledger.core.ports import Clock
 
 LEVELS = ("debug", "info", "warning", "error")
 LINE_BYTES = 16 * 1024
 TRACE_CHARACTERS = 8_000
+PLAIN = (str, int, float, NoneType)
 SECRET = re.compile(
     rb"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"  # a JWT
     rb"|metaledger-join-1\.[A-Za-z0-9_-]+"
@@ -44,32 +48,44 @@ class EventLog:
         self._clock = clock
         self._floor = LEVELS.index(level)
 
-    def event(self, name: str, **facts: object) -> None:
+    def event(self, name: str, /, **facts: object) -> None:
         """Record that `name` happened, as an `info` line."""
         self.write("info", name, **facts)
 
-    def write(self, level: str, event: str, **fields: object) -> None:
-        """Write one line unless `level` is below the log's. A stream that cannot be written to is not our caller's trouble."""
+    def write(self, level: str, event: str, /, **fields: object) -> None:
+        """Write one line unless `level` is below the log's. A stream that cannot be written to is not our caller's trouble.
+
+        Nor is a field that takes the name of one of the line's own, which are kept, or one that is nested too deep to be written: some of
+        what is logged was sent by others.
+        """
         if LEVELS.index(level) < self._floor:
             return
         stamp = datetime.fromtimestamp(self._clock.now(), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        line = orjson.dumps({"time": stamp, "level": level, "event": event, **fields}, default=str, option=orjson.OPT_NON_STR_KEYS)
+        own: dict[str, object] = {"time": stamp, "level": level, "event": event}
+        try:
+            line = _dumped(own | fields | own)
+        except orjson.JSONEncodeError:
+            line = _dumped(own | {name: value for name, value in fields.items() if isinstance(value, PLAIN)} | own)
         if len(line) > LINE_BYTES:
-            short = {"time": stamp, "level": level, "event": event, "cut": line[: LINE_BYTES // 4].decode("utf-8", "replace")}
-            line = orjson.dumps(short)
+            line = orjson.dumps({**own, "cut": line[: LINE_BYTES // 4].decode("utf-8", "replace")})
         try:
             self._stream.write(scrub(line) + b"\n")
             self._stream.flush()
         except (OSError, ValueError):
             return
 
-    def failure(self, event: str, error: BaseException, **fields: object) -> None:
+    def failure(self, event: str, error: BaseException, /, **fields: object) -> None:
         """Write an `error` line for an exception: its code when it is ours, its traceback when it is not."""
+        own: dict[str, object] = {"code": "internal", "error": type(error).__name__}
         if isinstance(error, LedgerError):
-            self.write("error", event, code=error.code, error=error.message, **fields)
-            return
-        trace = "".join(traceback.format_exception(error))[-TRACE_CHARACTERS:]
-        self.write("error", event, code="internal", error=type(error).__name__, trace=trace, **fields)
+            own = {"code": error.code, "error": error.message}
+        else:
+            own["trace"] = "".join(traceback.format_exception(error))[-TRACE_CHARACTERS:]
+        self.write("error", event, **(own | fields | own))
+
+
+def _dumped(line: Mapping[str, object]) -> bytes:
+    return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS)
 
 
 class StandardLogging(logging.Handler):

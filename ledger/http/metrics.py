@@ -88,7 +88,7 @@ class Metrics:
         """Count an answer; a stream has no `seconds`."""
         self._answers.add(route, status, seconds)
 
-    def event(self, name: str, **facts: object) -> None:
+    def event(self, name: str, /, **facts: object) -> None:
         """Count an event of the engine; `entries` and `seconds` of a batch go into histograms."""
         self._events.labels(name).inc()
         if name != BATCH:

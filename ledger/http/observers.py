@@ -19,7 +19,7 @@ class ServiceObserver:
         self._metrics = metrics
         self._log = log
 
-    def event(self, name: str, **facts: object) -> None:
+    def event(self, name: str, /, **facts: object) -> None:
         """Record that `name` happened."""
         self._metrics.event(name, **facts)
         level = "debug" if name in FREQUENT else "error" if name in GRAVE else "info"

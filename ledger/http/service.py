@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from auth.tls import ServerIdentity
+    from ledger.core.errors import LedgerError
     from ledger.core.ports import Clock
     from ledger.home.lock import WriterLock
     from ledger.home.settings import Settings
@@ -121,6 +122,18 @@ async def stop_signals() -> AsyncIterator[asyncio.Event]:
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
+
+
+async def until_stopped(stopping: asyncio.Event, lost: Coroutine[None, None, LedgerError]) -> None:
+    """Wait for the signal. Raises what `lost` returns, when that comes first: a part without which the process is no use any more."""
+    losing, signalled = asyncio.create_task(lost), asyncio.create_task(stopping.wait())
+    try:
+        await asyncio.wait((losing, signalled), return_when=asyncio.FIRST_COMPLETED)
+        if not signalled.done():
+            raise losing.result()
+    finally:
+        losing.cancel()
+        signalled.cancel()
 
 
 def raise_file_limit() -> None:

@@ -12,7 +12,7 @@ from auth.join import read_join_token
 from ledger.client.joining import join_home
 from ledger.home.home import Home
 from ledger.home.settings import Settings, load_settings
-from ledger.http.service import run_service, stop_signals
+from ledger.http.service import run_service, stop_signals, until_stopped
 from ledger.node.node import open_node
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ async def serve(
             gc.freeze()
             if started is not None:
                 started(bound)
-            await stopping.wait()
+            await until_stopped(stopping, node.lost())  # what follows nothing does not stay half alive
             world.log.event("stopping", drain=settings.drain)
         finally:
             await node.stop()

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 MOST = 16
 NOTE_EVERY = 1_000
+RETRY_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +63,24 @@ class Audit:
         self._moved.set()
 
     async def run(self) -> None:
-        """Audit until cancelled."""
+        """Audit until cancelled. A pass that fails, since evidence cannot be written for one, is done again."""
         size, self.marks = await self._replica.store.read(read_audit)
         self._noted = size
         self.void, self.last_void = await self._replica.store.read(_count)
         self.wake()
+        said: str | None = None
         while True:
             await self._moved.wait()
             self._moved.clear()
-            size = await self._pass(size)
+            try:
+                size = await self._pass(size)
+                said = None
+            except Exception as error:  # noqa: BLE001 - whatever keeps it from looking, the agent goes on
+                if str(error) != said:
+                    self._log.failure("audit-failed", error)
+                said = str(error)
+                await asyncio.sleep(RETRY_SECONDS)
+                self.wake()
 
     async def _pass(self, start: int) -> int:
         """Look at the entries from `start` on; return where the next pass begins."""

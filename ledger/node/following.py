@@ -19,7 +19,7 @@ from ledger.client.sync import Showing
 from ledger.core.backend import Entries, NewHead
 from ledger.core.errors import AlarmError, InternalError, LedgerError, OrderMovedError
 from ledger.core.limits import LIMITS
-from ledger.core.trust import FINDING
+from ledger.core.trust import named_finding
 from ledger.node.sources import Arrived
 
 if TYPE_CHECKING:
@@ -186,10 +186,10 @@ class Following:
         known = source.error == text
         source.failed, source.error = int(self._clock.now()), text
         source.code = error.code if isinstance(error, LedgerError) else None
-        source.finding = error.context.get(FINDING) if isinstance(error, LedgerError) else None
+        source.finding = named_finding(error) if isinstance(error, LedgerError) else None
         if isinstance(error, AlarmError):
             known = text in self._said
             self._said.append(text)
         if not known:
             facts = error.context if isinstance(error, LedgerError) else {}
-            self._log.failure("source-failed", error, source=source.url, **facts)
+            self._log.failure("source-failed", error, **{**facts, "source": source.url, "finding": source.finding})

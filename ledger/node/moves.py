@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from ledger.core.errors import LedgerError
-
 if TYPE_CHECKING:
     from ledger.client.moving import Moving
     from ledger.http.logs import EventLog
@@ -32,10 +30,10 @@ class Moves:
                 since = await self._moving.newest() if since is None else since
                 await self._look(-1 if self._source.error is not None else since)
                 self._said = None
-            except LedgerError as error:
-                if error.message != self._said:
+            except Exception as error:  # noqa: BLE001 - whatever is found there, the agent goes on
+                if str(error) != self._said:
                     self._log.failure("master-not-followed", error)
-                self._said = error.message
+                self._said = str(error)
             await asyncio.sleep(self._pace.between_polls())
 
     async def _look(self, since: int) -> None:

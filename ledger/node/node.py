@@ -24,7 +24,7 @@ from ledger.client.ordered import ChainSyncer
 from ledger.client.ownca import CA_KEY, certify_alone, renew_own
 from ledger.client.place import Place
 from ledger.client.slips import Lookout
-from ledger.core.errors import NotFoundError, UsageError
+from ledger.core.errors import InternalError, NotFoundError, UsageError
 from ledger.core.keys import self_test
 from ledger.core.trust.good import parse_claim
 from ledger.engine.replica import Replica
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 
     from ledger.client.moving import Moved
     from ledger.client.sync import Move
+    from ledger.core.errors import LedgerError
     from ledger.engine.indexes import IndexChange
     from ledger.home.home import Home
     from ledger.home.settings import Settings
@@ -100,6 +101,7 @@ class Node:
         self._listeners: Listeners | None = None
         self._routes: tuple[Route, ...] = ()
         self._tasks: list[asyncio.Task[None]] = []
+        self._parts_running: tuple[asyncio.Task[None], ...] = ()
         self._chores: dict[str, Chore] = {}
         self._place = place
 
@@ -130,10 +132,20 @@ class Node:
             asyncio.create_task(self.audit.run(), name="audit"),
             asyncio.create_task(keep_up(self._chores, self._world), name="upkeep"),
         ]
+        self._parts_running = tuple(self._tasks)
         metrics = None if bound.metrics is None else str(bound.metrics)
         where = {"url": bound.url, "listen": str(bound.listen), "metrics": metrics}
         self._world.log.event("listening", **where, network=site.network, server=site.server, size=hub.head.size)
         return bound
+
+    async def lost(self) -> LedgerError:
+        """Wait until one of the parts that run for ever ends by itself, and return what to tell people."""
+        done, _ = await asyncio.wait(self._parts_running, return_when=asyncio.FIRST_COMPLETED)
+        part = next(iter(done))
+        error = None if part.cancelled() else part.exception()
+        if error is not None:
+            self._world.log.failure("part-ended", error, part=part.get_name())
+        return InternalError(f"the part {part.get_name()} of the agent ended", advice="Start it again. See the log above.")
 
     async def stop(self, drain_seconds: float | None = None) -> None:
         """Stop in order. Idempotent; takes the drain time at most, and a commit."""

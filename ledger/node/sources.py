@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ledger.core.backend import Entries
     from ledger.core.errors import LedgerError
     from ledger.core.ports import Clock, Observer
+    from ledger.core.trust import Finding
 
 SILENCE_SECONDS = 2.5 * LIMITS.heartbeat_seconds
 REST_POLLS = 10
@@ -59,7 +60,7 @@ class Source:
     failed: int | None = None
     error: str | None = None
     code: str | None = None
-    finding: object = None
+    finding: Finding | None = None
     streaming: bool = False
 
     @property

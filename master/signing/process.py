@@ -262,7 +262,7 @@ class Service(asyncio.Protocol):
     def _hear(self, delta: Delta) -> None:
         self._tell("delta", delta.start, delta.entries, delta.head.size, delta.head.checkpoint, delta.authority)
 
-    def event(self, name: str, **facts: object) -> None:
+    def event(self, name: str, /, **facts: object) -> None:
         """Pass an event on (`ledger.core.ports.Observer`)."""
         self._tell("event", name, plain_facts(facts))
 

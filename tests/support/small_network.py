@@ -49,7 +49,7 @@ class Heard:
 
     events: list[tuple[str, dict[str, object]]] = field(default_factory=list)
 
-    def event(self, name: str, **facts: object) -> None:
+    def event(self, name: str, /, **facts: object) -> None:
         self.events.append((name, facts))
 
     def names(self) -> list[str]:

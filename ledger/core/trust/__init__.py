@@ -36,7 +36,7 @@ from __future__ import annotations
 from ledger.core.trust.alarms import acknowledge, keep_own, take_other
 from ledger.core.trust.entries import judge_entries, judge_mismatch, judge_tree
 from ledger.core.trust.evidence import Alarm, AlarmKind, EndedAlarm, Evidence, Origin, TreeHash, Way, WentBack
-from ledger.core.trust.findings import FINDING, Finding, finding_of
+from ledger.core.trust.findings import FINDING, Finding, finding_of, named_finding
 from ledger.core.trust.freshness import Freshness, Level, judge_freshness, newest_line
 from ledger.core.trust.good import GoodNote, judge_good
 from ledger.core.trust.roots import Continues, FetchedRoot, PlacedRoot, ReplicaView
@@ -108,6 +108,7 @@ __all__ = [
     "judge_root",
     "judge_tree",
     "keep_own",
+    "named_finding",
     "newest_line",
     "take_other",
     "tenures",

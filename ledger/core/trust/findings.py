@@ -41,7 +41,12 @@ class Finding(StrEnum):
     UNKNOWN_FOLD = "unknown-fold"
 
 
-def finding_of(error: LedgerError, otherwise: Finding) -> Finding:
-    """Return what `error` was found to be. A name that is none, for a server may have sent it, counts as `otherwise`."""
+def named_finding(error: LedgerError) -> Finding | None:
+    """Return what `error` was found to be. A name that is none, for a server may have sent it, counts as nothing."""
     named = error.context.get(FINDING)
-    return next((one for one in Finding if one == named), otherwise)
+    return next((one for one in Finding if one == named), None)
+
+
+def finding_of(error: LedgerError, otherwise: Finding) -> Finding:
+    """Return what `error` was found to be, else `otherwise`."""
+    return named_finding(error) or otherwise

@@ -57,6 +57,33 @@ def test_write_blanks_what_looks_like_a_secret(log: EventLog, stream: io.BytesIO
     assert lines(stream)[0]["event"] == "odd"
 
 
+def test_what_others_sent_takes_no_name_of_ours(log: EventLog, stream: io.BytesIO) -> None:
+    sent: dict[str, object] = dict.fromkeys(("time", "level", "event", "code", "error", "self", "name", "note"), "theirs")
+    log.failure("odd", ConflictError("ours"), **{name: value for name, value in sent.items() if name != "self"})
+    log.failure("odd", ValueError("ours"), trace="theirs", note="theirs")
+    first, second = lines(stream)
+    stamp = "2023-11-14T22:13:20.250Z"
+    assert first == {
+        "time": stamp,
+        "level": "error",
+        "event": "odd",
+        "code": "conflict",
+        "error": "ours",
+        "name": "theirs",
+        "note": "theirs",
+    }
+    assert (second["note"], second["error"]) == ("theirs", "ValueError")
+    assert str(second["trace"]).endswith("ValueError: ours\n")
+
+
+def test_what_is_nested_too_deep_is_left_out(log: EventLog, stream: io.BytesIO) -> None:
+    deep: object = None
+    for _ in range(300):
+        deep = [deep]
+    log.write("error", "odd", deep=deep, number=7)
+    assert lines(stream) == [{"time": "2023-11-14T22:13:20.250Z", "level": "error", "event": "odd", "number": 7}]
+
+
 def test_scrub_leaves_the_rest_alone() -> None:
     assert scrub(b'{"event":"committed","entries":3}') == b'{"event":"committed","entries":3}'
 

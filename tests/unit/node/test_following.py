@@ -8,9 +8,12 @@ import json
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pytest
 
+from ledger.client.bodies import Reply
 from ledger.client.ordered import ChainSyncer
+from ledger.client.transport import problem_error
 from ledger.core.backend import Entries, Head, LogEvent, NewHead
 from ledger.core.checkpoint import Checkpoint
 from ledger.core.errors import BadSourceError, NotFoundError, SplitViewError, UnreachableError
@@ -220,6 +223,23 @@ async def test_failing_source_gives_way_to_the_next(tmp_path: Path, log: PaperLo
         first = run.following.sources[0].facts()
         assert first["error"] in {str(fault), type(fault).__name__}
         assert first["answered"] is None
+
+
+@pytest.mark.parametrize("name", ["source", "error", "code", "event", "level", "time", "finding", "self"])
+@pytest.mark.parametrize("value", ["theirs", [[[["theirs"]]]], "deep"])
+async def test_no_member_of_a_problem_ends_the_following_or_is_shown_as_ours(
+    tmp_path: Path, log: PaperLog, name: str, value: object
+) -> None:
+    said = json.dumps({"code": "internal", "detail": "x", name: value}).replace('"deep"', "[" * 300 + "]" * 300)
+    broken = PaperLog(SmallNetwork())
+    broken.fault = problem_error(Reply(500, {}, said.encode()))
+    async with following(tmp_path, broken, log, poll=30.0) as run:
+        await run.reaches(len(log.entries))
+        [line] = run.said("source-failed")
+        assert (line["source"], line["code"], line["error"], line["level"]) == ("https://source-0", "internal", "x", "error")
+        facts = run.following.sources[0].facts()
+        assert (facts["finding"], facts["error"]) == (None, "x")
+        orjson.dumps({"sources": [facts]})
 
 
 async def test_failure_is_said_once_however_often_it_is_met(tmp_path: Path, log: PaperLog) -> None:
