@@ -74,6 +74,7 @@ class Sequencer:
         self._reading = asyncio.Semaphore(THREADS)  # more threads would only keep the event loop waiting
         self._wake = asyncio.Event()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="verify")
+        self._being_read = 0  # requests that are not in the queue yet, and need the threads
         self._elsewhere = False
         self._enough = 1
         self._callers = 0  # the most that were heard of since a batch was taken
@@ -199,12 +200,17 @@ class Sequencer:
         if not envelopes:
             return []
         self._queue.reserve(len(envelopes))
+        self._being_read += 1
         try:
             read, good = await self._read_envelopes(envelopes)
             self._check_open(read)
         except BaseException:
             self._queue.release(len(envelopes))
             raise
+        finally:
+            self._being_read -= 1
+            if self._closing:
+                self._wake.set()
         # A caller that gives up cancels only its answer: what it queued is placed all the same.
         return await self._put(Request(read, asyncio.get_running_loop().create_future(), expected_size, receipts, good))
 
@@ -251,7 +257,7 @@ class Sequencer:
 
     async def _run(self) -> None:
         before = 0
-        while self._queue or not self._closing:
+        while self._queue or self._being_read or not self._closing:
             if not self._queue:
                 await self._idle()
                 continue

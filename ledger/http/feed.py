@@ -251,11 +251,18 @@ class Hub:
                     rest = (loop.time() - begin) * REST
                     growing = self._pending.waiting
                     owed += 0.0 if growing else rest
-                    await asyncio.sleep(rest if growing else 0)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._alone.wait(), owed)
+                    await self._leave_loop(rest if growing else 0.0)
+                await self._leave_loop(owed)
         finally:
             self._delivering = None
+
+    async def _leave_loop(self, seconds: float) -> None:
+        """Leave the event loop to others: for so long, or until a publish comes alone; one turn at least."""
+        if not seconds or self._alone.is_set():
+            await asyncio.sleep(0)
+            return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._alone.wait(), seconds)
 
     def _give(self, delivery: Delivery, followers: Sequence[Follower]) -> None:
         """Write to those of `followers` that are live still. One that caught up by itself meanwhile is not sent back."""

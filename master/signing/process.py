@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, cast
 import uvloop
 
 from auth.keystore import KeyStore
-from ledger.core.errors import FormatError, LedgerError, NotFoundError, NotReadyError
+from ledger.core.errors import FormatError, InternalError, LedgerError, NotFoundError, NotReadyError, OutcomeUnknown
 from ledger.core.keys import self_test
 from ledger.engine.indexes import IndexChange
 from ledger.engine.keyfiles import load_sequencer_keys
@@ -182,13 +182,15 @@ class Service(asyncio.Protocol):
         elif isinstance(error, LedgerError):
             self._tell("failed", number, plain_error(error))
         else:
-            raise error
+            self._tell("failed", number, plain_error(_bug(error)))
 
     async def _append(self, ask: Ask) -> None:
         try:
             results = await self._running.append(ask.entries, expected_size=ask.expected_size, receipts=ask.receipts)
         except LedgerError as error:
             self._tell("failed", ask.number, plain_error(error))
+        except Exception as error:  # noqa: BLE001 - a bug of ours must not leave callers waiting for ever
+            self._tell("failed", ask.number, plain_error(_bug(error)))
         else:
             self._tell("placed", ask.number, [plain_result(one) for one in results])
 
@@ -200,13 +202,16 @@ class Service(asyncio.Protocol):
             "change-index": self._change_index,
             "close": self._close,
         }
+        work = commands.get(command.name)
+        if work is None:
+            self._tell("failed", command.number, plain_error(NotFoundError(f"there is no command {command.name}")))
+            return
         try:
-            work = commands.get(command.name)
-            if work is None:
-                raise NotFoundError(f"there is no command {command.name}")
             await work(command.arguments)
         except LedgerError as error:
             self._tell("failed", command.number, plain_error(error))
+        except Exception as error:  # noqa: BLE001 - as above
+            self._tell("failed", command.number, plain_error(InternalError(f"the signing process failed: {error!r}")))
         else:
             self._tell("done", command.number)
 
@@ -241,7 +246,7 @@ class Service(asyncio.Protocol):
     async def _close(self, _arguments: Mapping[str, object]) -> None:
         if self._sequencer is not None:
             await self._sequencer.close()
-        await asyncio.gather(*(self._tasks - {asyncio.current_task()}))
+        await asyncio.gather(*(self._tasks - {asyncio.current_task()}), return_exceptions=True)
         await asyncio.sleep(0)  # for the answers of what was submitted
 
     @property
@@ -265,6 +270,10 @@ class Service(asyncio.Protocol):
     def event(self, name: str, /, **facts: object) -> None:
         """Pass an event on (`ledger.core.ports.Observer`)."""
         self._tell("event", name, plain_facts(facts))
+
+
+def _bug(error: BaseException) -> OutcomeUnknown:
+    return OutcomeUnknown(f"the signing process failed: {error!r}", operation="append")
 
 
 def load_keys(home: Home, passphrase: str | None) -> SequencerKeys:

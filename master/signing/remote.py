@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ledger.home.lock import WriterLock
 
 END_SECONDS = 10.0
+PLACING_SECONDS = 60.0
 AT_ONCE = 8  # callers who are answered in one turn of the event loop
 PROGRAM = "import sys; sys.path[:] = {path!r}; from master.signing.process import main; main({end}, {lock})"
 
@@ -105,13 +106,19 @@ class RemoteSequencer(asyncio.Protocol):
         await self._command("open", home=os.fspath(self._place.home.path.absolute()), passphrase=self._place.passphrase, accept=accept)
         self._running = True
 
-    async def close(self, patience: float = END_SECONDS) -> None:
-        """Sequence what is queued, write `head.json`, end the process; kill it when that takes too many seconds. Idempotent."""
+    async def close(self, patience: float = END_SECONDS, *, placing: float = PLACING_SECONDS) -> None:
+        """Sequence what is queued, write `head.json`, end the process. Idempotent.
+
+        The process is killed when it takes more than `placing` seconds for what is queued, and `patience` to end: what it stored stands.
+        """
         self._closing = True
         if self._running and not self._gone.done():
             self._running = False
             try:
-                await self._command("close")
+                async with asyncio.timeout(placing):
+                    await self._command("close")
+            except TimeoutError:
+                self._event("sequencer.close", reason=f"the signing process did not close within {placing:.0f} s")
             except LedgerError as error:
                 self._event("sequencer.close", reason=error.message)
         self._running = False

@@ -204,6 +204,20 @@ async def test_closing_places_what_waits_and_then_refuses(log: Log) -> None:
     await log.sequencer.close()
 
 
+async def test_closing_while_bulk_is_read_answers_everybody(log: Log) -> None:
+    """What is not in the queue yet is placed or refused; nobody waits for ever, and closing ends."""
+    bulk = log.network.things(1_600)
+    waiting = [asyncio.create_task(log.sequencer.append(bulk[start : start + 200])) for start in range(0, len(bulk), 200)]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        await log.sequencer.close()
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+    refused = [one for one in answers if not isinstance(one, list)]
+    assert all(isinstance(one, NotReadyError) for one in refused), refused
+    assert all(isinstance(one, Placed) for answer in answers if isinstance(answer, list) for one in answer)
+    assert log.sequencer.waiting == 0
+
+
 async def test_it_goes_on_where_it_stopped(log: Log) -> None:
     await log.place(log.network.put("a"))
     before = log.sequencer.feed.head

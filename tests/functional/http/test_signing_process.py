@@ -185,6 +185,13 @@ async def test_one_that_does_not_end_is_killed(remote: RemoteSequencer) -> None:
     assert str(await remote.lost()) == "the signing process was killed by SIGKILL"
 
 
+async def test_one_that_does_not_close_is_killed(remote: RemoteSequencer) -> None:
+    await remote.start()
+    os.kill(remote.pid, signal.SIGSTOP)
+    await remote.close(patience=0.1, placing=0.1)
+    assert str(await remote.lost()) == "the signing process was killed by SIGKILL"
+
+
 async def test_a_command_to_one_that_ended_is_refused_at_once(remote: RemoteSequencer) -> None:
     await remote.start()
     os.kill(remote.pid, signal.SIGKILL)

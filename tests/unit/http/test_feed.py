@@ -298,6 +298,22 @@ async def test_a_delivery_is_spread_once_more_is_published(log: Log, monkeypatch
     assert told == (2 * feed.FOLLOWERS_A_TURN if hurried else len(many))
 
 
+async def test_a_publish_alone_does_not_wait_for_the_rests_of_the_delivery_before_it(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "REST", 10_000.0)
+    many = [Opened(log, 3) for _ in range(4 * feed.FOLLOWERS_A_TURN)]
+    await settle()
+    log.grow(b"four")
+    await asyncio.sleep(0)
+    log.grow(b"five")
+    await settle()
+    assert sum(opened.indices() == [3] for opened in many) == 2 * feed.FOLLOWERS_A_TURN
+    monkeypatch.setattr(feed, "GROWING_SECONDS", -1.0)  # as if nothing had been published for a while
+    log.grow(b"six")
+    for _ in range(5):
+        await settle()
+    assert all(opened.indices() == [3, 4, 5] for opened in many)
+
+
 async def test_followers_at_one_place_share_a_page(log: Log) -> None:
     many = [Opened(log, 0) for _ in range(20)]
     await settle()
