@@ -47,20 +47,21 @@ class ForkGuard:
         It holds in memory even if it cannot be written down, which raises.
         """
         async with self._turn:
-            self.risk = self.risk or reason
-            self.risk = await self._write_down(reason, name, clock, origin)
+            before = self.risk
+            self.risk = before or reason
+            if not await self._write_down(reason, name, clock, origin):
+                self.risk = before
 
-    async def _write_down(self, reason: str, name: str = "", clock: int = 0, origin: str | None = None) -> str | None:
-        """Return what stands afterwards: the first reason, this one if there is none yet, unless it is of another origin."""
+    async def _write_down(self, reason: str, name: str = "", clock: int = 0, origin: str | None = None) -> bool:
+        """Tell whether it was: not when it is of another origin. The first reason stands."""
 
-        def work(transaction: Transaction) -> str | None:
-            first = flag_of(transaction)
+        def work(transaction: Transaction) -> bool:
             if origin is not None and origin != origin_of(transaction):
-                return first
-            transaction.put_meta(RESTORED, first or reason)
+                return False
+            transaction.put_meta(RESTORED, flag_of(transaction) or reason)
             if clock > int(transaction.meta(name) or 0):
                 transaction.put_meta(name, clock)
-            return first or reason
+            return True
 
         return await self._store.write(work)
 

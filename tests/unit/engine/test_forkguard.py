@@ -79,3 +79,11 @@ async def test_alarm_of_the_log_that_was_lost_changes_nothing(guard: ForkGuard, 
         await guard.end()
         await guard.alarm("presented", FACT, 7, "ledger.internal/small/lost")
     assert (guard.risk, written(store), store.read_now(lambda snapshot: snapshot.meta(FACT))) == (None, None, None)
+
+
+async def test_risk_that_could_not_be_written_down_outlives_an_alarm_of_the_log_that_was_lost(guard: ForkGuard, store: Store) -> None:
+    await commit_root_with_continues(store)
+    await guard.end()
+    guard.risk = "held in memory alone"
+    await guard.alarm("presented", FACT, 0, "ledger.internal/small/lost")
+    assert guard.risk == "held in memory alone"
