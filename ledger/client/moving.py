@@ -110,6 +110,7 @@ class Moving:
     def __init__(self, place: Place, told: Callable[[Moved], None] | None = None) -> None:
         self._place = place
         self._told = told
+        self._turn = asyncio.Lock()
 
     def facts(self) -> dict[str, object] | None:
         """Return the move that this home followed, as `status` shows it; None when the master is where it always was (blocking)."""
@@ -126,6 +127,10 @@ class Moving:
 
         UnreachableError when a policy that counts names a place that is not followed, with the reason.
         """
+        async with self._turn:
+            return await self._find(present, since)
+
+    async def _find(self, present: str, since: int) -> str | None:
         moved = await asyncio.to_thread(read_moved, self._place.home, self._place.settings.ledger)
         if moved is not None and moved.url != present:
             return moved.url  # another part of this home was there first

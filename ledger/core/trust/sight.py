@@ -74,7 +74,7 @@ def judge_root(state: TrustState, view: ReplicaView, step: NeedRoot, raw: bytes 
     if root is None:
         return _without_more_roots(case)
     if not ticket.fetched and case.is_forked and root.digest == view.roots()[ticket.known].digest:
-        return Judged(state, BadNote("not good by the roots of this log, which are the source's too", Finding.BAD_ROOTS))
+        return _without_more_roots(replace(case, ticket=replace(ticket, known=1)))  # they are the source's too, and further down as well
     return _consider(replace(case, ticket=replace(ticket, fetched=(*ticket.fetched, root))))
 
 

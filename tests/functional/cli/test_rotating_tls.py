@@ -121,12 +121,12 @@ async def test_token_key_is_replaced_while_tokens_of_the_old_one_are_good(networ
     admin = Cli(network.home)
     async with network.transport() as transport:
         await transport.get("/v1/policies?kind=site")
-        old, *older = await keys_of(transport)
+        old = (await keys_of(transport))[0]
         facts = (await asyncio.to_thread(admin, "rotate", "token-key", "-o", "json")).good().json
         assert list(facts) == SHAPES["rotate token-key"]
 
         async def both() -> bool:
-            return await keys_of(transport) == [facts["keyid"], old, *older]
+            return (await keys_of(transport))[:2] == [facts["keyid"], old]
 
         await eventually(both, "both keys are shown")
         token = await transport.token()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ledger.client.moving import Moved, named_places, read_moved
+from ledger.client.moving import Moved, Moving, Named, named_places, read_moved
+from ledger.client.place import Place
 from ledger.core.errors import CorruptError
+from ledger.home.clock import SystemClock
 from ledger.home.home import Home
+from ledger.home.settings import Settings
+from ledger.home.url import parse_ledger_url
 from tests.support.fold_story import Story, key
 
 if TYPE_CHECKING:
@@ -109,3 +114,26 @@ def test_a_file_of_another_form_is_named(tmp_path: Path, text: str) -> None:
     Home(tmp_path).moved_file.write_text(text)
     with pytest.raises(CorruptError, match=r"moved\.json"):
         read_moved(Home(tmp_path), OLD)
+
+
+class Seeking(Moving):
+    """One whose replica names a place, where the master of this log is."""
+
+    looked = 0
+
+    async def _named(self) -> Named:
+        await asyncio.sleep(0)
+        return Named("p", 3, NEW)
+
+    async def _problem(self, url: str) -> str | None:
+        self.looked += 1
+        await asyncio.sleep(0.01)
+        return None
+
+
+async def test_a_move_that_two_parts_of_a_home_find_at_once_is_told_once(tmp_path: Path) -> None:
+    place = Place(Home(tmp_path), Settings(ledger=OLD), parse_ledger_url(OLD), SystemClock())
+    told: list[Moved] = []
+    seeking = Seeking(place, told.append)
+    assert list(await asyncio.gather(seeking.find(OLD), seeking.find(OLD), seeking.find(NEW))) == [NEW, NEW, None]
+    assert (seeking.looked, [one.url for one in told]) == (1, [NEW])

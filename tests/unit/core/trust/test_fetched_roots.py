@@ -73,7 +73,7 @@ def test_source_whose_roots_are_those_of_the_log_proves_nothing(master: Master) 
     master.add("d")
     master.log_keys = ("L2",)
     master.sign(200)
-    assert node.hear(master) == BadNote("not good by the roots of this log, which are the source's too", Finding.BAD_ROOTS)
+    assert node.hear(master) == BadNote("size 6: no log key that is open at size 6 signed the note", Finding.WRONG_KEY)
     assert [one.version for one in node.verdicts if isinstance(one, NeedRoot)] == [3, 2]
 
 
