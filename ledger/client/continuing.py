@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from ledger.client.client import LedgerClient
     from ledger.core.canonical import JSONObject
 
+FIXED = frozenset({"order", "origin", "log_keys", "clock_keys"})
+
 
 async def draft_continuing(client: LedgerClient, changes: RootChanges) -> RootFile:
     """Return the unsigned file of the root that takes up the log of this home where it ends, with `changes` beside that.
 
     Each draft has an origin and keys of its own: a key that waits in the home may have signed what was lost. NotAllowedError in a home
-    that does not hold the log, UsageError where a chain orders it, FormatError when the changes make no root.
+    that does not hold the log, UsageError where a chain orders it and for a patch of what the draft brings itself, FormatError when the
+    changes make no root.
     """
     placed, present = await present_root(client)
     if placed.root.order["type"] != "log":
@@ -35,6 +38,9 @@ async def draft_continuing(client: LedgerClient, changes: RootChanges) -> RootFi
     keys = client.place.keys
     if not client.copy.is_log or not await asyncio.to_thread(names_of, keys, LOG):
         raise NotAllowedError("this home does not hold the log", advice="Do it in the master's home.")
+    fixed = sorted(FIXED & changes.patch.keys())
+    if fixed:
+        raise UsageError(f"a patch cannot say {', '.join(fixed)}: a root that continues a log brings its own")
     body = changes.apply(placed.root, present.get("note"))
     parse_root(body)
     head = await client.copy.store.read(lambda snapshot: snapshot.head())

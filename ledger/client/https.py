@@ -169,7 +169,7 @@ class HttpsBackend:
                     raise _still_unknown(lost or error, batch) from error
                 lost = error
             else:
-                if lost is not None and any(isinstance(one, Refused) and not isinstance(one.error, VERDICTS) for one in answers):
+                if lost is not None and any(isinstance(one, Refused) and not _is_verdict(one.error) for one in answers):
                     raise _still_unknown(lost, batch) from lost
                 return answers
 
@@ -259,6 +259,11 @@ def refusal(entry: bytes) -> Refused | None:
     except FormatError as error:
         return Refused(error)
     return None
+
+
+def _is_verdict(error: LedgerError) -> bool:
+    """Tell whether an error speaks of a statement itself. One that names a scope speaks of the token it was sent with."""
+    return isinstance(error, VERDICTS) and "scope" not in error.context
 
 
 @contextmanager

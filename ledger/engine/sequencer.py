@@ -172,7 +172,7 @@ class Sequencer:
         try:
             await self._guard.alarm(reason, self._signer.keys.clock_fact, clock, origin)
         finally:
-            self._event("fork-risk", reason=reason, stands=self._guard.risk is not None)
+            self._event("fork-risk" if self._guard.risk is not None else "fork-risk-dropped", reason=reason)
             self._wake.set()
 
     async def accept_fork_risk(self, size: int, *, clock: int = 0) -> None:

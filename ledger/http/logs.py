@@ -27,6 +27,7 @@ LEVELS = ("debug", "info", "warning", "error")
 LINE_BYTES = 16 * 1024
 TRACE_CHARACTERS = 8_000
 PLAIN = (str, int, float, NoneType)
+LONGEST_BITS = 63
 SECRET = re.compile(
     rb"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"  # a JWT
     rb"|metaledger-join-1\.[A-Za-z0-9_-]+"
@@ -55,8 +56,8 @@ class EventLog:
     def write(self, level: str, event: str, /, **fields: object) -> None:
         """Write one line unless `level` is below the log's. A stream that cannot be written to is not our caller's trouble.
 
-        Nor is a field that takes the name of one of the line's own, which are kept, or one that is nested too deep to be written: some of
-        what is logged was sent by others.
+        Nor is a field that takes the name of one of the line's own, which are kept, or one that cannot be written, since it is nested too
+        deep or holds what is no character: some of what is logged was sent by others.
         """
         if LEVELS.index(level) < self._floor:
             return
@@ -65,7 +66,7 @@ class EventLog:
         try:
             line = _dumped(own | fields | own)
         except orjson.JSONEncodeError:
-            line = _dumped(own | {name: value for name, value in fields.items() if isinstance(value, PLAIN)} | own)
+            line = _dumped(own | {name: _plain(value) for name, value in fields.items() if isinstance(value, PLAIN)} | own)
         if len(line) > LINE_BYTES:
             line = orjson.dumps({**own, "cut": line[: LINE_BYTES // 4].decode("utf-8", "replace")})
         try:
@@ -82,6 +83,13 @@ class EventLog:
         else:
             own["trace"] = "".join(traceback.format_exception(error))[-TRACE_CHARACTERS:]
         self.write("error", event, **(own | fields | own))
+
+
+def _plain(value: str | float | None) -> str | float | None:
+    """Return a value that can be written whatever it is: text may hold what is no character, as paths do, a number may be too long."""
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    return str(value) if isinstance(value, int) and value.bit_length() > LONGEST_BITS else value
 
 
 def _dumped(line: Mapping[str, object]) -> bytes:

@@ -64,16 +64,14 @@ class Audit:
 
     async def run(self) -> None:
         """Audit until cancelled. A pass that fails, since evidence cannot be written for one, is done again."""
-        size, self.marks = await self._replica.store.read(read_audit)
-        self._noted = size
-        self.void, self.last_void = await self._replica.store.read(_count)
-        self.wake()
+        size: int | None = None
         said: str | None = None
+        self.wake()
         while True:
             await self._moved.wait()
             self._moved.clear()
             try:
-                size = await self._pass(size)
+                size = await self._pass(await self._begin() if size is None else size)
                 said = None
             except Exception as error:  # noqa: BLE001 - whatever keeps it from looking, the agent goes on
                 if str(error) != said:
@@ -81,6 +79,12 @@ class Audit:
                 said = str(error)
                 await asyncio.sleep(RETRY_SECONDS)
                 self.wake()
+
+    async def _begin(self) -> int:
+        """Read what the node knew when it last ran; return where the first pass begins."""
+        self._noted, self.marks = await self._replica.store.read(read_audit)
+        self.void, self.last_void = await self._replica.store.read(_count)
+        return self._noted
 
     async def _pass(self, start: int) -> int:
         """Look at the entries from `start` on; return where the next pass begins."""

@@ -89,6 +89,8 @@ def test_embedded_ledger_goes_on_too_and_each_draft_has_keys_of_its_own(cli: Cli
     cli("restore", str(tmp_path / "backup")).good()
     before = store.names()
     assert cli("create", "root", "--continue", "--threshold", "7").code == 2
+    refused = cli("create", "root", "--continue", "--patch", '{"origin": "mine", "order": {}}')
+    assert (refused.code, "cannot say order, origin" in refused.err) == (2, True)
     assert store.names() == before  # what is no root leaves no key
     draft(cli, tmp_path / "unused.json", "--continue")
     path = draft(cli, tmp_path / "root-2.json", "--continue")

@@ -24,6 +24,7 @@ from ledger.core.errors import (
     FormatError,
     InternalError,
     LedgerError,
+    NotAllowedError,
     NotFoundError,
     NotReadyError,
     OutcomeUnknown,
@@ -117,6 +118,7 @@ async def test_a_lost_answer_is_asked_for_once_more_and_then_named() -> None:
         TooLargeError("413 of a proxy"),
         NotFoundError("404 of a proxy"),
         LedgerError("anything"),
+        NotAllowedError("the token opens less", scope="write"),
     ],
 )
 @pytest.mark.parametrize("count", [1, 2])

@@ -84,6 +84,13 @@ def test_what_is_nested_too_deep_is_left_out(log: EventLog, stream: io.BytesIO) 
     assert lines(stream) == [{"time": "2023-11-14T22:13:20.250Z", "level": "error", "event": "odd", "number": 7}]
 
 
+def test_what_is_no_character_and_no_small_number_is_written_all_the_same(log: EventLog, stream: io.BytesIO) -> None:
+    log.failure("odd", ConflictError("no \udcff"), path="\udcff", number=1 << 70, share=0.5, flag=True, nothing=None)
+    [line] = lines(stream)
+    assert (line["error"], line["path"], line["number"]) == ("no \\udcff", "\\udcff", str(1 << 70))
+    assert (line["share"], line["flag"], line["nothing"]) == (0.5, True, None)
+
+
 def test_scrub_leaves_the_rest_alone() -> None:
     assert scrub(b'{"event":"committed","entries":3}') == b'{"event":"committed","entries":3}'
 
