@@ -24,7 +24,8 @@ from ledger.core.keys import self_test
 from ledger.engine.store import Store
 from ledger.home.backends import BackendContext
 from ledger.http.access import BearerAuthorizer
-from ledger.http.feed import Hub, SignedHead
+from ledger.http.feed import Hub
+from ledger.http.frames import SignedHead
 from ledger.http.health import HealthRoutes, Service
 from ledger.http.index_routes import IndexRoutes
 from ledger.http.log_routes import LogRoutes, Sharing

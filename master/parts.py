@@ -11,7 +11,7 @@ from ledger.core.checkpoint import parse_checkpoint
 from ledger.core.errors import BusyError, UsageError
 from ledger.core.note import parse_note
 from ledger.home.lock import WriterLock
-from ledger.http.feed import SignedHead
+from ledger.http.frames import SignedHead
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 from ledger.core.backend import Placed, Refused
 from ledger.core.canonical import AUTHORITY_KINDS, format_time, parse_time
 from ledger.core.envelope import Envelope, parse_envelope, sign
-from ledger.core.errors import ConflictError, FormatError, InternalError, LedgerError, NotReadyError, SizeMismatchError, UnsupportedError
+from ledger.core.errors import (
+    ConflictError,
+    FormatError,
+    InternalError,
+    LedgerError,
+    NotReadyError,
+    OutcomeUnknown,
+    SizeMismatchError,
+    UnsupportedError,
+)
 from ledger.core.fold import KNOWN_FOLD, Void, judge
 from ledger.core.limits import LIMITS
 from ledger.core.statement import MARK, ROOT, Statement
@@ -21,7 +30,7 @@ from ledger.kinds.rulebook import SCHEMA
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from ledger.core.canonical import JSONObject
     from ledger.core.fold import Check
@@ -52,6 +61,27 @@ class Request:
     def operation(self) -> str:
         """Return the digest to look up when the outcome is unknown: that of the first statement."""
         return next((one.statement.digest for one in self.envelopes if isinstance(one, Envelope)), "")
+
+    def answer(self) -> None:
+        """Give the caller what was found, unless it was answered before or is gone."""
+        if self.future.done():
+            return
+        if self.failed is not None:
+            self.future.set_exception(self.failed)
+        else:
+            self.future.set_result(self.outcomes)
+
+    def fail(self, error: LedgerError) -> None:
+        """Give the caller the error, as `answer` does; an unknown outcome names what to look up."""
+        if not self.future.done():
+            unknown = isinstance(error, OutcomeUnknown)
+            self.future.set_exception(OutcomeUnknown(error.message, operation=self.operation) if unknown else error)
+
+
+def fail_all(requests: Iterable[Request], error: LedgerError) -> None:
+    """Answer every request with the error."""
+    for request in requests:
+        request.fail(error)
 
 
 def read_envelope(entry: Envelope | FormatError | bytes) -> Envelope | FormatError:

@@ -15,7 +15,7 @@ from ledger.core.backend import Head, Placed, Refused
 from ledger.core.envelope import Envelope
 from ledger.core.errors import AlarmError, FormatError, InternalError, LedgerError, NotReadyError, OutcomeUnknown, TooLargeError
 from ledger.core.limits import LIMITS
-from ledger.engine.admission import Request, is_way_back, read_envelope
+from ledger.engine.admission import Request, fail_all, is_way_back, read_envelope
 from ledger.engine.commit import Committed, Committer
 from ledger.engine.feed import Feed
 from ledger.engine.forkguard import ForkGuard
@@ -267,7 +267,7 @@ class Sequencer:
             if self._guard.risk is not None:
                 batch = self._only_way_back(batch)
             if self._stopped is not None:
-                _fail(batch, NotReadyError(f"the sequencer stopped: {self._stopped.message}"))
+                fail_all(batch, NotReadyError(f"the sequencer stopped: {self._stopped.message}"))
             elif batch:
                 await self._sequence(batch)
             if self._elsewhere:
@@ -276,7 +276,7 @@ class Sequencer:
     def _only_way_back(self, batch: list[Request]) -> list[Request]:
         """Refuse what may not be signed at a fork risk; return the root that would end it, if there is one."""
         found = [one for one in batch if is_way_back(one.envelopes)][:1]
-        _fail([one for one in batch if one not in found], self._guard.error())
+        fail_all((one for one in batch if one not in found), self._guard.error())
         return found
 
     async def _gather(self, before: int) -> int:
@@ -334,16 +334,17 @@ class Sequencer:
             # An unwitnessed note is an unknown outcome too, but the next batch may find the witnesses again.
             if not isinstance(error, OutcomeUnknown) or error.operation == "commit":
                 self._stop(error)
-            _fail(batch, _unanswered(error) if stands else error)
+            fail_all(batch, _unanswered(error) if stands else error)
         except LedgerError as error:
-            _fail(batch, _unanswered(error) if stands else error)
+            fail_all(batch, _unanswered(error) if stands else error)
         except Exception as error:  # noqa: BLE001 - a bug of ours must not leave callers waiting for ever
             failure = InternalError(f"the sequencer failed: {error!r}")
             failure.__cause__ = error
             self._stop(failure)
-            _fail(batch, OutcomeUnknown(failure.message, operation="commit"))
+            fail_all(batch, OutcomeUnknown(failure.message, operation="commit"))
         else:
-            _resolve(batch)
+            for request in batch:
+                request.answer()
         self._event("batch", entries=sum(len(one.envelopes) for one in batch), seconds=self._clock.monotonic() - began)
 
     async def _continue(self) -> None:
@@ -391,21 +392,3 @@ async def _let_answers_go() -> None:
 def _unanswered(error: LedgerError) -> OutcomeUnknown:
     """Return what is told when something failed after the COMMIT: the entries stand, so nobody may hear that they were refused."""
     return error if isinstance(error, OutcomeUnknown) else OutcomeUnknown(f"stored, but not answered: {error.message}", operation="answer")
-
-
-def _fail(batch: Sequence[Request], error: LedgerError) -> None:
-    """Answer every request with the error; an unknown outcome names what to look up."""
-    for request in batch:
-        if not request.future.done():
-            unknown = isinstance(error, OutcomeUnknown)
-            request.future.set_exception(OutcomeUnknown(error.message, operation=request.operation) if unknown else error)
-
-
-def _resolve(batch: Sequence[Request]) -> None:
-    for request in batch:
-        if request.future.done():
-            continue
-        if request.failed is not None:
-            request.future.set_exception(request.failed)
-        else:
-            request.future.set_result(request.outcomes)

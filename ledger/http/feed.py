@@ -20,25 +20,20 @@ behind while the log grows take turns at the same rate.
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
-from hashlib import sha256
 from types import MappingProxyType
 from typing import Protocol
 
-import orjson
-
 from ledger.core.limits import LIMITS
+from ledger.http.frames import SignedHead, chunk, entries_event, first_bytes, head_event
 
 DELTA_BYTES = 64 * 1024
 PAGE_ENTRIES = 64
 PAGE_BYTES = 256 * 1024
 BUFFER_BYTES = 128 * 1024
 STALL_SECONDS = 30.0
-ETAG_BYTES = 15
 FOLLOWERS_A_TURN = 128
 REST = 6.0  # for how many times as long as they took deliveries leave the event loop to others
 GROWING_SECONDS = 0.5  # so long after a publish the log counts as growing
@@ -50,36 +45,6 @@ FEED_HEADERS: Mapping[str, str] = MappingProxyType(
 )
 
 ReadEntries = Callable[[int, int], Awaitable[Sequence[bytes]]]
-
-
-@dataclass(frozen=True)
-class SignedHead:
-    """The newest note that left, and the size it is for."""
-
-    size: int
-    note: bytes
-
-    @cached_property
-    def etag(self) -> str:
-        """Return the entity tag: a hash of the note's bytes, since a renewed note has the same size and root."""
-        return '"' + base64.urlsafe_b64encode(sha256(self.note).digest()[:ETAG_BYTES]).decode() + '"'
-
-
-def entries_event(start: int, entries: Sequence[bytes]) -> bytes:
-    """Return the event that carries `entries`, the first of which has index `start`."""
-    body = orjson.dumps({"start": start, "entries": [base64.b64encode(entry).decode() for entry in entries]})
-    return b"id: %d\nevent: entries\ndata: %b\n\n" % (start + len(entries), body)
-
-
-def head_event(head: SignedHead) -> bytes:
-    """Return the event that carries the note of `head`."""
-    body = orjson.dumps({"size": head.size, "checkpoint": head.note.decode()})
-    return b"id: %d\nevent: head\ndata: %b\n\n" % (head.size, body)
-
-
-def chunk(frame: bytes) -> bytes:
-    """Return `frame` as one chunk of HTTP/1.1's chunked coding."""
-    return b"%x\r\n%b\r\n" % (len(frame), frame)
 
 
 class Follower:
@@ -113,16 +78,6 @@ class Follower:
         """Wait until `wake` or `end`."""
         await self._woken.wait()
         self._woken.clear()
-
-
-def first_bytes(entries: Sequence[bytes], most: int) -> Sequence[bytes]:
-    """Return the first entries that have `most` bytes together at most, and one at least."""
-    octets = 0
-    for number, entry in enumerate(entries):
-        octets += len(entry)
-        if number and octets > most:
-            return entries[:number]
-    return entries
 
 
 class Drain(Protocol):

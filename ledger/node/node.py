@@ -32,7 +32,8 @@ from ledger.engine.store import Store
 from ledger.home.files import create_file, read_private_file
 from ledger.home.url import parse_ledger_url
 from ledger.http.access import BearerAuthorizer
-from ledger.http.feed import Hub, SignedHead
+from ledger.http.feed import Hub
+from ledger.http.frames import SignedHead
 from ledger.http.health import HealthRoutes, Service
 from ledger.http.index_routes import IndexRoutes
 from ledger.http.log_routes import LogRoutes, Sharing

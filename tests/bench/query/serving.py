@@ -15,7 +15,8 @@ import trustme
 
 from auth.principal import Principal
 from ledger.home.clock import SystemClock
-from ledger.http.feed import Hub, SignedHead
+from ledger.http.feed import Hub
+from ledger.http.frames import SignedHead
 from ledger.http.logs import EventLog
 from ledger.http.query_routes import QueryRoutes
 from ledger.http.routes import RouteTable

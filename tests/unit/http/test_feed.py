@@ -10,7 +10,8 @@ import orjson
 import pytest
 
 from ledger.http import feed
-from ledger.http.feed import Follower, Hub, SignedHead, chunk, entries_event, head_event
+from ledger.http.feed import Follower, Hub
+from ledger.http.frames import SignedHead, chunk, entries_event, head_event
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

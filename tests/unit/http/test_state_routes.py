@@ -12,7 +12,8 @@ from ledger.core.errors import NotFoundError
 from ledger.core.state import Record
 from ledger.engine.snapshot import Version
 from ledger.http.call import Call
-from ledger.http.feed import Hub, SignedHead
+from ledger.http.feed import Hub
+from ledger.http.frames import SignedHead
 from ledger.http.log_routes import Sharing
 from ledger.http.state_routes import StateRoutes, shown
 

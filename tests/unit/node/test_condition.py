@@ -11,7 +11,7 @@ from ledger.core.root import parse_root
 from ledger.core.trust import Alarm, AlarmKind, Evidence, TrustState
 from ledger.core.trust.clocks import ClockHistory
 from ledger.engine.signing import clock_vkey
-from ledger.http.feed import SignedHead
+from ledger.http.frames import SignedHead
 from ledger.node.condition import Condition, Running
 from tests.support.small_network import ORIGIN, START, TurnedClock, key, root_body
 
