@@ -8,21 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
-import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
-from auth.keystore import KeyStore
-from auth.pairs import settle_pair
-from auth.pki import decode_tls_key, load_chain
-from auth.succession import is_under
-from auth.tokenkeys import TokenKeyFiles
-from ledger.home.clock import SystemClock
-from ledger.home.home import Home
+from tests.functional.cli import key_cases
+from tests.functional.cli.stage import Stage
 from tests.support.command import Cli
 from tests.support.interrupting import Case, good, interrupted, later, loads, never, once, opens, versions, whole
 from tests.support.live import configure, live
@@ -36,36 +28,6 @@ if TYPE_CHECKING:
 
 MANY = 600
 NOWHERE = "https://127.0.0.1:9"
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Where the commands play: a folder for this one, an embedded home in it, and a served network with a member who is behind."""
-
-    folder: Path
-    embedded: Cli
-    network: LiveNetwork
-    behind: Path
-
-    @property
-    def admin(self) -> Cli:
-        return Cli(self.network.home)
-
-    def member(self, **settings: object) -> Cli:
-        """Return the commands of a copy of the member's home."""
-        home = self.folder / "member"
-        shutil.copytree(self.behind, home)
-        configure(home, **settings)
-        return Cli(home)
-
-    def file(self, name: str, content: object) -> str:
-        path = self.folder / name
-        path.write_text(json.dumps(content))
-        return str(path)
-
-    def unique(self, name: str) -> str:
-        """Return a name that no other command of the shared network takes."""
-        return f"{name}-{os.getpid()}-{time.monotonic_ns()}"
 
 
 @pytest.fixture(scope="module")
@@ -165,119 +127,6 @@ def join(stage: Stage) -> Case:
     return Case(Cli(home), ("join", f"@{token}"), done)
 
 
-def create_invite(stage: Stage) -> Case:
-    name, path = stage.unique("guest").lower(), stage.folder / "invite"
-
-    def done() -> bool:
-        if not path.exists():
-            return False
-        Cli(stage.folder / "guest")("join", f"@{path}").good()
-        return True
-
-    return Case(stage.admin, ("create", "invite", name, "--type", "node", "--out", str(path)), done)
-
-
-def rotate_key(stage: Stage) -> Case:
-    name, home = stage.unique("turns").lower(), stage.folder / "turns"
-    line = stage.admin("create", "invite", name, "--type", "user").good().out
-    cli = Cli(home)
-    cli("join", "-", stdin=line).good()
-    before = Home(home).keys.joinpath("member.pem").read_bytes()
-
-    def done() -> bool:
-        changed = Home(home).keys.joinpath("member.pem").read_bytes() != before
-        return changed and bool(cli.publish({"site": {"id": stage.unique("by-the-new-key")}}))
-
-    return Case(cli, ("rotate", "key"), done)
-
-
-def rotate_log_key(stage: Stage) -> Case:
-    cli = stage.embedded
-    before = _open_log_keys(cli)
-
-    def done() -> bool:
-        cli.publish({"site": {"id": stage.unique("signed")}})  # the keys that are there suffice, wherever it stopped
-        cli("verify", "ledger").good()
-        now = _open_log_keys(cli)
-        return len(now) == 1 and now != before
-
-    return Case(cli, ("rotate", "log-key"), done)
-
-
-def _open_log_keys(cli: Cli) -> list[str]:
-    (found,) = cli("get", "root", "-o", "json").good().json
-    return [one["vkey"] for one in found["root"]["log_keys"] if one["until"] is None]
-
-
-def rotate_ca(stage: Stage) -> Case:
-    home = _fresh(stage)
-    before = home.ca_file.read_bytes()
-
-    def done() -> bool:
-        ca, chain = home.ca_file.read_bytes(), _settled(home)
-        return ca != before and is_under(chain, ca)
-
-    return Case(Cli(home.path), ("rotate", "ca", "--yes"), done)
-
-
-def rotate_certificate(stage: Stage) -> Case:
-    home = _fresh(stage)
-    before = home.certificate_file.read_bytes()
-    return Case(Cli(home.path), ("rotate", "certificate"), lambda: _settled(home) != before)
-
-
-def _fresh(stage: Stage) -> Home:
-    cli = Cli(stage.folder / "fresh")
-    cli("create", "network", "fresh").good()
-    return Home(cli.home)
-
-
-def _settled(home: Home) -> bytes:
-    """Return the certificate that a server would serve now, which fits its key."""
-    settle_pair(home.certificate_file, home.certificate_key_file)
-    chain = home.certificate_file.read_bytes()
-    assert load_chain(chain)[0].public_key() == decode_tls_key(home.certificate_key_file.read_bytes()).public_key()
-    return chain
-
-
-def rotate_token_key(stage: Stage) -> Case:
-    keys = KeyStore(_fresh(stage).keys)
-    before = TokenKeyFiles(keys, SystemClock()).load_or_create().signer.public
-
-    def done() -> bool:
-        now = TokenKeyFiles(keys, SystemClock()).load()
-        assert before in now.public  # what it signed is taken
-        return now.signer.public != before
-
-    return Case(Cli(stage.folder / "fresh"), ("rotate", "token-key"), done)
-
-
-def change_passphrase(stage: Stage) -> Case:
-    path, home = stage.folder / "passphrase", Home(stage.embedded.home)
-    path.write_text("correct horse\n")
-    path.chmod(0o600)
-
-    def done() -> bool:
-        files = list(home.keys.glob("*.pem"))
-        locked = {b"ENCRYPTED" in one.read_bytes() for one in files}
-        if locked != {True}:
-            return False
-        stage.embedded("patch", "policy", "oslo", '{"n": 6}', METALEDGER_PASSPHRASE_FILE=str(path)).good()
-        return True
-
-    return Case(stage.embedded, ("change", "passphrase", "--new-file", str(path)), done)
-
-
-def revoke_invite(stage: Stage) -> Case:
-    name = stage.unique("uninvited").lower()
-    stage.admin("create", "invite", name, "--type", "user").good()
-
-    def done() -> bool:
-        return not stage.admin("get", "invite", "where", "name", "=", name, "-o", "id").good().out
-
-    return Case(stage.admin, ("revoke", "invite", name, "--yes"), done)
-
-
 def retry_operation(stage: Stage) -> Case:
     member, policy = _with_an_operation(stage)
     configure(member.home, ledger=stage.network.url)
@@ -308,17 +157,6 @@ def _with_an_operation(stage: Stage) -> tuple[Cli, str]:
     configure(member.home, ledger=NOWHERE)
     member("publish", "policy", stage.file("waits.json", {"site": {"id": policy}}), "--queue").good()
     return member, policy
-
-
-def revoke_member(stage: Stage) -> Case:
-    name = stage.unique("gone").lower()
-    line = stage.admin("create", "invite", name, "--type", "user").good().out
-    Cli(stage.folder / "gone")("join", "-", stdin=line).good()
-
-    def done() -> bool:
-        return not stage.admin("get", "member", "where", "name", "=", name, "-o", "id").good().out
-
-    return Case(stage.admin, ("revoke", "member", name, "--yes"), done)
 
 
 def create_network(stage: Stage) -> Case:
@@ -447,15 +285,15 @@ CASES = (
     drop,
     sync,
     join,
-    create_invite,
-    rotate_key,
-    rotate_log_key,
-    rotate_ca,
-    rotate_certificate,
-    rotate_token_key,
-    change_passphrase,
-    revoke_member,
-    revoke_invite,
+    key_cases.create_invite,
+    key_cases.rotate_key,
+    key_cases.rotate_log_key,
+    key_cases.rotate_ca,
+    key_cases.rotate_certificate,
+    key_cases.rotate_token_key,
+    key_cases.change_passphrase,
+    key_cases.revoke_member,
+    key_cases.revoke_invite,
     retry_operation,
     drop_operation,
     create_network,
