@@ -27,6 +27,7 @@ from tests.support.chain_writing import (
     until,
 )
 from tests.support.contract import Contract
+from tests.support.web import serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -136,15 +137,8 @@ async def between(url: str, deaf: set[str]) -> AsyncIterator[str]:
 
     application = web.Application(client_max_size=1 << 24)
     application.router.add_post("/", pass_on)
-    runner = web.AppRunner(application)
-    async with aiohttp.ClientSession() as session:
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        try:
-            yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-        finally:
-            await runner.cleanup()
+    async with aiohttp.ClientSession() as session, serving(application) as served:
+        yield served
 
 
 async def test_an_answer_that_never_came_is_looked_up(contract: Contract, journal: Journal, things: list[bytes], anvil: Anvil) -> None:

@@ -12,6 +12,7 @@ from aiohttp import ClientSession, TCPConnector, web
 
 from auth.tls import client_context
 from ledger.home.home import Home
+from tests.support.web import serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -53,15 +54,8 @@ async def losing(network: LiveNetwork, path: str, *passes: bool) -> AsyncIterato
 
         app = web.Application()
         app.router.add_route("*", "/{any:.*}", pass_on)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=shown)
-        await site.start()
-        lossy.url = f"https://127.0.0.1:{runner.addresses[0][1]}"
-        try:
+        async with serving(app, shown) as lossy.url:
             yield lossy
-        finally:
-            await runner.cleanup()
 
 
 def _contexts(home: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:

@@ -11,6 +11,8 @@ import aiohttp
 import orjson
 from aiohttp import web
 
+from tests.support.web import serving
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
@@ -73,12 +75,5 @@ async def lying_node(behind: str) -> AsyncIterator[LyingNode]:
     node = LyingNode(behind)
     app = web.Application()
     app.router.add_post("/", node.answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    node.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
+    async with serving(app) as node.url:
         yield node
-    finally:
-        await runner.cleanup()
