@@ -102,11 +102,17 @@ def create_root(invocation: Invocation, patch: str | None, out: Path | None, *, 
 
     if len(dict(pairs)) != len(pairs):
         raise UsageError("two new admins have one name")
-    file, lines = run(work())
     if out is None:
+        file, lines = run(work())
         output.raw(file.encode())
     else:
-        create_file(out, file.encode(), mode=PUBLIC)
+        create_file(out, b"", mode=PUBLIC)  # taken before keys are made for a draft that could not be written
+        try:
+            file, lines = run(work())
+            write_file(out, file.encode(), mode=PUBLIC)
+        except BaseException:
+            out.unlink(missing_ok=True)
+            raise
         output.note(f"root {file.root.version} drafted in {out}; now: ledger-cli sign root {out}")
     _tell(lines)
 

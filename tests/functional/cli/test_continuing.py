@@ -92,7 +92,12 @@ def test_embedded_ledger_goes_on_too_and_each_draft_has_keys_of_its_own(cli: Cli
     refused = cli("create", "root", "--continue", "--patch", '{"origin": "mine", "order": {}}')
     assert (refused.code, "cannot say order, origin" in refused.err) == (2, True)
     assert store.names() == before  # what is no root leaves no key
+    assert not list(tmp_path.glob("*.json"))
     draft(cli, tmp_path / "unused.json", "--continue")
+    made = store.names()
+    assert cli("create", "root", "--continue", "--out", str(tmp_path / "unused.json")).code == 5
+    assert cli("create", "root", "--continue", "--threshold", "7", "--out", str(tmp_path / "none.json")).code == 2
+    assert (store.names(), (tmp_path / "none.json").exists()) == (made, False)  # nor does what could not be written
     path = draft(cli, tmp_path / "root-2.json", "--continue")
     assert len(set(store.names()) - set(before)) == 4
     cli("sign", "root", path).good()
